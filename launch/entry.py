@@ -1,0 +1,92 @@
+"""What every entry point shares: flags, config files, and errors without tracebacks."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+
+import ml_collections
+from absl import app, flags
+from ml_collections import config_flags
+
+from ppt_jax.errors import UserError
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "A recipe, e.g. configs/quickstart.py. Any field can be overridden: --config.train.steps=200.",
+)
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder that holds everything this run reads and writes, e.g. runs/mine."
+)
+
+
+def _parse_flags(arguments: Sequence[str]) -> list[str]:
+    """Parses flags; a misspelt config field ends in one line, not in a traceback."""
+    try:
+        return list(flags.FLAGS(list(arguments)))
+    except flags.Error as error:
+        message = str(error)
+    except (AttributeError, KeyError) as error:
+        message = "config: no field " + str(error.args[0]).replace("\\'", "'").replace("\n", "; ")
+    except FileNotFoundError as error:
+        message = f"--config={error.filename}: no such file"
+    print(f"error: {message}\nTry --help.", file=sys.stderr)
+    sys.exit(2)
+
+
+def run(main: Callable[[ml_collections.ConfigDict, str], None]) -> None:
+    """Runs ``main(config, workdir)`` of an entry point under absl.
+
+    A `UserError` prints its message alone and exits with status 2; Ctrl-C says that the same command
+    resumes and exits with status 130; anything else is a defect of ours and keeps its traceback.
+
+    Args:
+      main: the entry point; gets the resolved config and the work folder.
+    """
+
+    def guarded(arguments: Sequence[str]) -> None:
+        try:
+            if len(arguments) > 1:
+                raise UserError(
+                    f"unexpected argument {arguments[1]!r}; flags are written --name=value"
+                )
+            if WORKDIR.value is None:
+                raise UserError("--workdir=DIR is missing: the folder for this run's files")
+            main(_load_config(), WORKDIR.value)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print("\ninterrupted; start the same command again to go on", file=sys.stderr)
+            sys.exit(130)
+
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+def _load_config() -> ml_collections.ConfigDict:
+    if not flags.FLAGS["config"].present:
+        raise UserError("--config=FILE is missing, e.g. --config=configs/quickstart.py")
+    config = CONFIG.value
+    if not isinstance(config, ml_collections.ConfigDict):
+        # ml_collections hands back an error object that raises whatever went wrong when it is used.
+        try:
+            config.seed  # noqa: B018
+        except FileNotFoundError as error:
+            raise UserError(f"--config: no such file ({error.filename})") from error
+        except Exception as error:
+            raise UserError(f"--config: the file cannot be loaded ({error})") from error
+        raise UserError("--config: get_config() must return an ml_collections.ConfigDict")
+    return config
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A did-you-mean clause for an unknown name, or the known names when nothing is near.
+
+    Example:
+      >>> nearest("stepz", ["steps", "seed"])
+      "did you mean 'steps'?"
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"

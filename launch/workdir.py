@@ -1,0 +1,153 @@
+"""The work folder: which stages are done, with which settings, and who is at work in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from launch.settings import differences
+from ppt_jax import __version__
+from ppt_jax.errors import UserError
+from ppt_jax.storage import write_atomic
+
+# The stages in order, each with the config sections that decide what it makes.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "author": ("seed", "author"),
+    "label": ("seed", "label"),
+    "dataset": ("seed", "data"),
+    "train": ("seed", "model", "train"),
+    "evaluate": ("seed", "evaluate"),
+}
+# Fields that say how the work is done, not what comes out: they may differ between two runs.
+EXECUTION_FIELDS = {("author", "processes"), ("label", "processes")}
+
+
+class Workdir:
+    """A work folder opened by one process at a time.
+
+    Layout: ``stages/<stage>.json`` (settings and state of each stage), ``scenarios/``, ``labels/``,
+    ``dataset/``, ``tokenizer/``, ``train/``, ``evaluation/``, ``report.html``, ``report.md`` and
+    ``results.json``.
+
+    Args:
+      path: the folder; made when missing.
+      config: the resolved config of this run, JSON types only.
+
+    Raises:
+      UserError: another process is at work in the folder, or the path is no folder.
+    """
+
+    def __init__(self, path: str, config: Mapping[str, Any]) -> None:
+        self.path = pathlib.Path(path)
+        self.config = dict(config)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock: IO[str] = open(self.path / ".lock", "a+")
+        except OSError as error:
+            raise UserError(f"--workdir={path}: cannot use this folder ({error.strerror})") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"--workdir={path}: another process is at work in this folder; wait for it, or use "
+                "another folder"
+            ) from error
+
+    def _settings(self, stage: str) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        for name in SECTIONS[stage]:
+            value = self.config.get(name)
+            if isinstance(value, dict):
+                value = {k: v for k, v in value.items() if (name, k) not in EXECUTION_FIELDS}
+            settings[name] = value
+        return settings
+
+    def _record(self, stage: str) -> dict[str, Any] | None:
+        file = self.path / "stages" / f"{stage}.json"
+        if not file.exists():
+            return None
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: cannot be read ({error}); use a new --workdir") from error
+
+    def check(self, stages: tuple[str, ...] = tuple(SECTIONS)) -> None:
+        """Refuses a folder whose stages were made with other settings, naming every field.
+
+        Raises:
+          UserError: lists ``config.section.field: old there, new now`` for each stage.
+        """
+        problems: list[str] = []
+        for stage in stages:
+            record = self._record(stage)
+            if record is not None:
+                for line in differences(record["settings"], self._settings(stage)):
+                    if line not in problems:
+                        problems.append(line)
+        if problems:
+            raise UserError(
+                f"{self.path} was made with another config:\n  "
+                + "\n  ".join(problems)
+                + "\nUse the old values, or another --workdir."
+            )
+
+    def done(self, stage: str) -> bool:
+        """Whether the stage has finished in this folder."""
+        record = self._record(stage)
+        return record is not None and bool(record["done"])
+
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock seconds spent in each stage that has finished."""
+        return {s: r["seconds"] for s in SECTIONS if (r := self._record(s)) is not None}
+
+    def require(self, stage: str) -> None:
+        """Refuses to go on before every earlier stage has finished.
+
+        Raises:
+          UserError: names the first unfinished stage and the command that runs it.
+        """
+        for earlier in SECTIONS:
+            if earlier == stage:
+                return
+            if not self.done(earlier):
+                raise UserError(
+                    f"{self.path}: stage `{earlier}` is not finished; run python -m "
+                    f"launch.{earlier} with the same --config and --workdir first, or "
+                    "python -m launch.pipeline for all stages"
+                )
+
+    def run(self, stage: str, work: Callable[[], None]) -> bool:
+        """Runs one stage, unless it is done; a stage that was cut off goes on where it was.
+
+        Args:
+          stage: a key of `SECTIONS`.
+          work: does the stage's work; restartable.
+
+        Returns:
+          True when the stage ran, False when it was done already.
+        """
+        if self.done(stage):
+            return False
+        file = self.path / "stages" / f"{stage}.json"
+        earlier = self._record(stage)
+        spent = 0.0 if earlier is None else float(earlier["seconds"])
+        row = {
+            "stage": stage,
+            "version": __version__,
+            "settings": self._settings(stage),
+            "done": False,
+            "seconds": spent,
+        }
+        write_atomic(file, json.dumps(row, indent=1))
+        start = time.monotonic()
+        try:
+            work()
+            row["done"] = True
+        finally:
+            row["seconds"] = round(spent + time.monotonic() - start, 1)
+            write_atomic(file, json.dumps(row, indent=1))
+        return True
