@@ -1,0 +1,254 @@
+"""Items as arrays: the targets of N asks, each model's answers to them, and all scores per item.
+
+Axes: N asks, K answers (the widest support; narrower ones are padded with zero probability).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppt_jax.evaluation import scores
+from ppt_jax.evaluation.items import Item, ItemError, Target, check_items
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+_CHUNK = 1024  # rows per compiled call, so that any number of items compiles once
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One per-item score: its name, where it applies, how to read it.
+
+    Attributes:
+      name: as in results.json.
+      needs: ``""`` applies to every ask, ``"ordered"`` to answers with an order (0..100 or two
+      options),
+        ``"numeric"`` to 0..100, ``"choice"`` to choices.
+      truth: whether the simulated truth is needed.
+      better: ``"lower"``, ``"higher"``, or ``"target"`` when the best value is neither.
+      meaning: one line for tables.
+    """
+
+    name: str
+    needs: str
+    truth: bool
+    better: str
+    meaning: str
+
+
+METRICS = (
+    Metric("kl", "", False, "lower", "KL(label || answer), nats"),
+    Metric("kl_reverse", "", False, "lower", "KL(answer || label), nats"),
+    Metric(
+        "kl_full", "", False, "lower", "KL with mass off the valid answers counted as lost, nats"
+    ),
+    Metric("ce", "", False, "lower", "cross-entropy with the label, nats; floor: label entropy"),
+    Metric("js", "", False, "lower", "Jensen-Shannon divergence, nats"),
+    Metric("tv", "", False, "lower", "total variation; floor: estimated error of the label"),
+    Metric("squared_l2", "", False, "lower", "squared L2 distance (Brier divergence)"),
+    Metric("w1", "ordered", False, "lower", "Wasserstein-1 distance, points of the 0-100 scale"),
+    Metric("crps", "ordered", False, "lower", "Cramer divergence (CRPS against the label), points"),
+    Metric("mae", "ordered", False, "lower", "absolute difference of means, points"),
+    Metric(
+        "log_sd_ratio", "numeric", False, "target", "log of answer sd over label sd; 0 is right"
+    ),
+    Metric("log_score", "", True, "lower", "minus log-probability of the truth, nats"),
+    Metric("brier", "", True, "lower", "Brier score against the truth, summed over answers (0-2)"),
+    Metric("crps_truth", "ordered", True, "lower", "CRPS against the truth, points"),
+    *(
+        Metric(
+            f"coverage_{100 * level:.0f}",
+            "numeric",
+            True,
+            "target",
+            f"share of truths inside the central {100 * level:.0f}% interval",
+        )
+        for level in LEVELS
+    ),
+    Metric("accuracy", "choice", True, "higher", "most probable option is true (ties shared)"),
+    Metric("valid_mass", "", False, "higher", "probability of any valid answer"),
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Targets:
+    """N asks as arrays; `items` keeps their order.
+
+    Attributes:
+      items: the targets.
+      q_NK: labels.
+      position_NK: place of each answer on 0..100; all 0 where options have no order.
+      size_N: number of answers.
+      answer_N: index of the true answer, -1 where no truth is stored.
+      split_N, kind_N, cluster_N: as text.
+    """
+
+    items: tuple[Target, ...]
+    q_NK: np.ndarray
+    position_NK: np.ndarray
+    size_N: np.ndarray
+    answer_N: np.ndarray
+    split_N: np.ndarray
+    kind_N: np.ndarray
+    cluster_N: np.ndarray
+
+    def applies(self, metric: Metric) -> np.ndarray:
+        """Mask [N] of the asks for which a metric is defined."""
+        choice = self.kind_N == "choice"
+        mask = {
+            "": np.ones(len(self.items), bool),
+            "ordered": ~choice | (self.size_N == 2),
+            "numeric": ~choice,
+            "choice": choice,
+        }[metric.needs]
+        return mask & (self.answer_N >= 0) if metric.truth else mask
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Answers:
+    """One model's answers to N asks.
+
+    Attributes:
+      model: name of the row in the tables.
+      p_NK: probability of each answer given a valid answer, zero-padded, rows sum to 1.
+      valid_mass_N: probability of any valid answer.
+    """
+
+    model: str
+    p_NK: np.ndarray
+    valid_mass_N: np.ndarray
+
+
+def stack_targets(targets: Iterable[Target]) -> Targets:
+    """Arrays of targets, in the order given."""
+    items = tuple(targets)
+    width = max((len(item.support) for item in items), default=2)
+    q_NK, position_NK = np.zeros((len(items), width)), np.zeros((len(items), width))
+    for n, item in enumerate(items):
+        size = len(item.support)
+        q_NK[n, :size] = item.target_K
+        positions = item.positions_K
+        if positions is not None:
+            position_NK[n, :size] = positions
+            position_NK[n, size:] = positions[-1]
+    return Targets(
+        items=items,
+        q_NK=q_NK,
+        position_NK=position_NK,
+        size_N=np.array([len(item.support) for item in items], np.int32),
+        answer_N=np.array(
+            [-1 if item.true_answer is None else item.true_answer for item in items], np.int32
+        ),
+        split_N=np.array([item.split for item in items], object),
+        kind_N=np.array([item.kind for item in items], object),
+        cluster_N=np.array([item.cluster_id for item in items], object),
+    )
+
+
+def stack_answers(
+    model: str, targets: Targets, p: Sequence[np.ndarray], valid_mass: Sequence[float] | None = None
+) -> Answers:
+    """Arrays of one model's answers, one distribution per target."""
+    p_NK = np.zeros_like(targets.q_NK)
+    for n, row in enumerate(p):
+        p_NK[n, : len(row)] = row
+    mass_N = np.ones(len(p)) if valid_mass is None else np.asarray(valid_mass, np.float64)
+    return Answers(model, p_NK, mass_N)
+
+
+def align(items: Sequence[Item]) -> tuple[list[Target], dict[str, list[Item]]]:
+    """Groups items by model, every model in the same order of asks.
+
+    Returns:
+      The asks (as items of the first model) and the items of each model.
+
+    Raises:
+      ItemError: duplicates, contradicting targets, or an ask that one model has and another has
+      not.
+    """
+    check_items(items)
+    by_model: dict[str, dict[str, Item]] = {}
+    for item in items:
+        by_model.setdefault(item.model, {})[item.item_id] = item
+    if not by_model:
+        return [], {}
+    first_name, first = next(iter(by_model.items()))
+    for name, own in by_model.items():
+        missing = sorted(first.keys() ^ own.keys())
+        if missing:
+            lacks = name if missing[0] in first else first_name
+            raise ItemError(
+                f"item {missing[0]!r}: model {lacks!r} has no answer, another has; models are "
+                f"compared on the same asks ({len(missing)} asks differ)"
+            )
+    order = list(first)
+    aligned = {name: [own[item_id] for item_id in order] for name, own in by_model.items()}
+    return list(first.values()), aligned
+
+
+@jax.jit
+def _score_rows(
+    p_NK: jax.Array, q_NK: jax.Array, position_NK: jax.Array, answer_N: jax.Array, mass_N: jax.Array
+) -> dict[str, jax.Array]:
+    kl = scores.kl_divergence(q_NK, p_NK)
+    truth_NK = scores.outcome_target(answer_N, p_NK.shape[-1])
+    truth_N = jnp.maximum(answer_N, 0)
+    spread_p, spread_q = scores.spread(p_NK, position_NK), scores.spread(q_NK, position_NK)
+    best = jnp.max(p_NK, axis=-1, keepdims=True)
+    tied_NK = (p_NK >= best * (1 - 1e-9)).astype(p_NK.dtype)
+    cover_NL = scores.coverage(p_NK, truth_N, jnp.asarray(LEVELS, p_NK.dtype))
+    mean_p, mean_q = scores.mean(p_NK, position_NK), scores.mean(q_NK, position_NK)
+    out = {
+        "kl": kl,
+        "kl_reverse": scores.kl_divergence(p_NK, q_NK),
+        "kl_full": kl - jnp.log(jnp.maximum(mass_N, scores.EPS)),
+        "ce": scores.cross_entropy(p_NK, q_NK),
+        "js": scores.jensen_shannon(p_NK, q_NK),
+        "tv": scores.total_variation(p_NK, q_NK),
+        "squared_l2": scores.brier(p_NK, q_NK),
+        "w1": scores.wasserstein(p_NK, q_NK, position_NK),
+        "crps": scores.crps(p_NK, q_NK, position_NK),
+        "mae": jnp.abs(mean_p - mean_q),
+        "log_sd_ratio": jnp.log(jnp.where(spread_q > 0, spread_p / spread_q, 1.0)),
+        "log_score": scores.cross_entropy(p_NK, truth_NK),
+        "brier": scores.brier(p_NK, truth_NK),
+        "crps_truth": scores.crps(p_NK, truth_NK, position_NK),
+        "accuracy": jnp.sum(tied_NK * truth_NK, axis=-1) / jnp.sum(tied_NK, axis=-1),
+        "valid_mass": mass_N,
+        "entropy": scores.entropy(q_NK),
+        "mean": mean_p,
+        "target_mean": mean_q,
+    }
+    for place, level in enumerate(LEVELS):
+        out[f"coverage_{100 * level:.0f}"] = cover_NL[:, place]
+    return out
+
+
+def score_items(targets: Targets, answers: Answers) -> dict[str, np.ndarray]:
+    """All scores of `METRICS` per item, with ``entropy``, ``mean`` and ``target_mean``.
+
+    Returns:
+      Name -> float64 [N]. Values where `Targets.applies` is false mean nothing.
+    """
+    size = len(targets.items)
+    parts: list[dict[str, np.ndarray]] = []
+    with jax.enable_x64(True):
+        for start in range(0, size, _CHUNK):
+            columns = (
+                answers.p_NK,
+                targets.q_NK,
+                targets.position_NK,
+                targets.answer_N,
+                answers.valid_mass_N,
+            )
+            rows = [x[start : start + _CHUNK] for x in columns]
+            short = _CHUNK - len(rows[0])
+            padded = [np.concatenate([x, np.repeat(x[:1], short, axis=0)]) for x in rows]
+            scored = jax.device_get(_score_rows(*map(jnp.asarray, padded)))
+            parts.append({k: np.asarray(v)[: _CHUNK - short] for k, v in scored.items()})
+    names = [metric.name for metric in METRICS] + ["entropy", "mean", "target_mean"]
+    return {k: np.concatenate([p[k] for p in parts]) if parts else np.zeros(0) for k in names}
