@@ -16,20 +16,10 @@ from typing import Any, Final, Literal, TypeAlias
 from ppt_jax.errors import UserError
 from ppt_jax.scenario import limits
 from ppt_jax.scenario.errors import ScenarioError
-from ppt_jax.scenario.expression import (
-    Binary,
-    Compare,
-    Expr,
-    ExpressionError,
-    Index,
-    Label,
-    Name,
-    Number,
-    Unary,
-    parse_expression,
-    walk,
-)
+from ppt_jax.scenario.expression import Expr, ExpressionError, parse_expression
 from ppt_jax.scenario.fields import Fields, load_json
+from ppt_jax.scenario.observed import observed_draw
+from ppt_jax.scenario.validate import validate
 
 __all__ = [
     "Ask",
@@ -196,10 +186,7 @@ def parse_scenario(data: Mapping[str, Any] | str, *, source: str = "") -> Scenar
             raise ScenarioError(f"a scenario is a JSON object, this is {type(data).__name__}")
         name = data.get("id")
         document = name[: limits.MAX_LABEL_CHARACTERS] if isinstance(name, str) else ""
-        scenario = _read(Fields(data, ""))
-        from ppt_jax.scenario.validate import validate  # it reads the classes of this module
-
-        validate(scenario)
+        scenario = validate(_read(Fields(data, "")))
     except ScenarioError as error:
         raise error.placed(document=document, source=source) from None
     return scenario
@@ -392,34 +379,3 @@ def _read_line(line: bytes, source: str, whole: bool) -> Scenario | ScenarioErro
             return error
         hint = "the file ends inside this line, as after an interrupted copy"
         return ScenarioError(f"{error.message}; {hint}", at=error.at, source=source)
-
-
-def observed_draw(
-    scenario: Scenario, formula: Expr
-) -> tuple[ModelNode, tuple[str, ...], Expr] | None:
-    """Reads a `given` as an observed draw.
-
-    Returns:
-      The draw node, the labels of the element that was seen, and the formula of its value; None
-      where the formula is not ``draw == constant`` with a scalar element of a draw node.
-    """
-    if not isinstance(formula, Compare) or formula.op != "==":
-        return None
-    return _observed(scenario, formula.left, formula.right)
-
-
-def _observed(
-    scenario: Scenario, seen: Expr, value: Expr
-) -> tuple[ModelNode, tuple[str, ...], Expr] | None:
-    if not isinstance(seen, Name | Index):
-        return None
-    node = next((n for n in scenario.model if n.name == seen.name and n.kind == "draw"), None)
-    if node is None:
-        return None
-    indices = seen.indices if isinstance(seen, Index) else ()
-    labels = tuple(i.text for i in indices if isinstance(i, Label))
-    if len(labels) != len(indices) or len(labels) != len(node.per):
-        return None
-    if any(not isinstance(part, Number | Label | Unary | Binary) for part in walk(value)):
-        return None
-    return node, labels, value

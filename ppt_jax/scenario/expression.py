@@ -17,18 +17,18 @@ refused with the character where it stands. Nothing is ever evaluated or execute
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 from ppt_jax.errors import UserError
 from ppt_jax.scenario import limits
 from ppt_jax.scenario.printing import print_expression
+from ppt_jax.scenario.suggestions import OTHER_ARGUMENTS, OTHER_NAMES, did_you_mean
 from ppt_jax.scenario.syntax import (
     FAMILIES,
     FUNCTIONS,
@@ -78,7 +78,6 @@ __all__ = [
     "Reduce",
     "Unary",
     "children",
-    "did_you_mean",
     "parse_expression",
     "print_expression",
     "walk",
@@ -86,50 +85,6 @@ __all__ = [
 
 FormulaKind: TypeAlias = Literal["let", "draw", "given", "ask"]
 
-_HINTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "bernoulli": "yes",
-        "flip": "yes",
-        "poisson": "count",
-        "binomial": "successes",
-        "exponential": "wait",
-        "student": "robust",
-        "studentt": "robust",
-        "student_t": "robust",
-        "categorical": "pick",
-        "choice": "pick",
-        "gaussian": "normal",
-        "log_normal": "lognormal",
-        "sum": "total",
-        "mean": "average",
-        "avg": "average",
-        "logistic": "sigmoid",
-        "expit": "sigmoid",
-        "inv_logit": "sigmoid",
-        "ln": "log",
-        "previous": "prev",
-        "lag": "prev",
-    }
-)
-_ARGUMENT_HINTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "mu": "mean",
-        "loc": "mean",
-        "std": "sd",
-        "sigma": "sd",
-        "scale": "sd",
-        "stdev": "sd",
-        "prob": "p",
-        "probs": "p",
-        "probability": "p",
-        "lam": "rate",
-        "trials": "n",
-        "alpha": "a",
-        "min": "low",
-        "max": "high",
-        "weight": "weights",
-    }
-)
 _OPERATORS: Final[Mapping[type, str]] = MappingProxyType(
     {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 )
@@ -141,6 +96,18 @@ _COMPARISONS: Final[Mapping[type, str]] = MappingProxyType(
         ast.GtE: ">=",
         ast.Eq: "==",
         ast.NotEq: "!=",
+    }
+)
+_REFUSED_OPERATORS: Final[Mapping[type, tuple[str, str]]] = MappingProxyType(
+    {
+        ast.BitXor: ("^", "write ** for a power"),
+        ast.BitAnd: ("&", "write `and`"),
+        ast.BitOr: ("|", "write `or`"),
+        ast.FloorDiv: ("//", "write / (and round(...) where a whole number is meant)"),
+        ast.Mod: ("%", "it has no counterpart in formulas"),
+        ast.MatMult: ("@", "write * or total(..., set)"),
+        ast.LShift: ("<<", "write * with a number"),
+        ast.RShift: (">>", "write / with a number"),
     }
 )
 _NUMBER: Final = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -160,12 +127,6 @@ class ExpressionError(UserError):
         super().__init__(f"character {at + 1}: {message}")
         self.message = message
         self.at = at
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'damp'?"`` for the nearest of the known words, or an empty string."""
-    close = difflib.get_close_matches(word[:60], sorted(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 @functools.lru_cache(maxsize=16_384)
@@ -264,7 +225,8 @@ class _Reader:
                 return self.draw(tree, function)
             if isinstance(tree, ast.Call) and function and function not in (*FUNCTIONS, *SPECIAL):
                 raise ExpressionError(
-                    f"unknown distribution {function!r}{_hint(function, FAMILIES, _HINTS)}",
+                    f"unknown distribution {function[:60]!r}"
+                    f"{did_you_mean(function, FAMILIES, OTHER_NAMES)}",
                     self.at(tree),
                 )
             raise ExpressionError(
@@ -308,6 +270,8 @@ class _Reader:
                 )
             case ast.Call():
                 return self.call(node, at, depth)
+        if isinstance(node, ast.Attribute):
+            at = self.start + len(self.body[: node.value.end_col_offset].decode())
         raise ExpressionError(f"{_WORDS.get(type(node), 'this')} is not part of formulas", at)
 
     def spend(self, at: int, depth: int) -> None:
@@ -396,17 +360,7 @@ class _Reader:
         return Binary(op, left, self.expression(node.right, depth + 1), at)
 
     def refused_operator(self, node: ast.BinOp) -> ExpressionError:
-        symbols = {
-            ast.BitXor: ("^", "write ** for a power"),
-            ast.BitAnd: ("&", "write `and`"),
-            ast.BitOr: ("|", "write `or`"),
-            ast.FloorDiv: ("//", "write / (and round(...) where a whole number is meant)"),
-            ast.Mod: ("%", "it has no counterpart in formulas"),
-            ast.MatMult: ("@", "write * or total(..., set)"),
-            ast.LShift: ("<<", "write * with a number"),
-            ast.RShift: (">>", "write / with a number"),
-        }
-        symbol, hint = symbols[type(node.op)]
+        symbol, hint = _REFUSED_OPERATORS[type(node.op)]
         ends = len(self.body[: node.left.end_col_offset].decode()) + self.start
         at = self.text.find(symbol, ends)
         return ExpressionError(f"{symbol!r} is not an operator of formulas; {hint}", max(at, 0))
@@ -442,7 +396,9 @@ class _Reader:
             return self.previous(node, at, depth)
         if name not in FUNCTIONS:
             known = (*FUNCTIONS, *SPECIAL, *FAMILIES)
-            raise ExpressionError(f"unknown function {name[:60]!r}{_hint(name, known, _HINTS)}", at)
+            raise ExpressionError(
+                f"unknown function {name[:60]!r}{did_you_mean(name, known, OTHER_NAMES)}", at
+            )
         self.keywords(node, name, ())
         least, most = FUNCTIONS[name]
         if not least <= len(node.args) <= most:
@@ -470,7 +426,7 @@ class _Reader:
                 takes = ", ".join(f"{k}=" for k in known) or "no named arguments"
                 raise ExpressionError(
                     f"{name}(...) has no argument {keyword.arg[:60]!r}"
-                    f"{_hint(keyword.arg, known, _ARGUMENT_HINTS)} (it takes {takes})",
+                    f"{did_you_mean(keyword.arg, known, OTHER_ARGUMENTS)} (it takes {takes})",
                     at,
                 )
             if keyword.arg in found:
@@ -538,14 +494,6 @@ class _Reader:
                 self.at(node.args[0]),
             )
         return Draw(family, tuple((k, self.expression(found[k], 2)) for k in known), None, at)
-
-
-def _hint(word: str, known: Iterable[str], aliases: Mapping[str, str]) -> str:
-    alias = aliases.get(word.lower())
-    known = tuple(known)
-    if alias in known:
-        return f"; did you mean {alias!r}?"
-    return did_you_mean(word, known)
 
 
 _WORDS: Final[Mapping[type, str]] = MappingProxyType(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ppt_jax.scenario import limits
 from ppt_jax.scenario.errors import ScenarioError
-from ppt_jax.scenario.expression import did_you_mean
+from ppt_jax.scenario.suggestions import did_you_mean
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SLUG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -120,11 +120,10 @@ class Fields:
         for key in self._data:
             if key not in self._known:
                 shown = key[:60] if isinstance(key, str) else repr(key)[:60]
-                place = f"{self._prefix}: " if self._prefix else ""
-                raise ScenarioError(
+                raise self._error(
+                    shown,
                     f"unknown key{did_you_mean(shown, self._known)} "
                     f"(known here: {', '.join(self._known)})",
-                    field=f"{place.removesuffix(': ')}.{shown}" if place else shown,
                 )
 
     def _text(self, path: str, value: Any, most: int, empty: bool) -> str:

@@ -24,6 +24,7 @@ MAX_PER: Final = 3
 MAX_MODEL: Final = 200
 MAX_GIVEN: Final = 400
 MAX_ASK: Final = 32
+MAX_FORMULAS_CHARACTERS: Final = 40_000  # all formulas together
 MAX_OPTIONS: Final = MAX_MEMBERS
 MAX_ASIDES: Final = 50
 
