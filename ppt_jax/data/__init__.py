@@ -1,0 +1,1 @@
+"""Labelled records on disk, prompts, answer tries, packed batches."""
