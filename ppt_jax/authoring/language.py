@@ -1,0 +1,78 @@
+"""Small English: articles, lists, counts in words, sentence case, sentence splitting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
+COUNT_WORDS = tuple(_WORDS.split())
+_AN = re.compile(r"(8|11\b|18\b|[aeio]|un(?!i)|u[^ns]|hour|honest|heir)", re.IGNORECASE)
+_ARTICLE = re.compile(r"\b(a|A|an|An) (?!in\b|and\b|or\b|to\b|beats?\b)([\w-]+)")
+_SENTENCE = re.compile(r'[^.!?\n]*(?:\.(?=\d)[^.!?\n]*)*[.!?\n]+["”\')]*|[^.!?\n]+$')
+
+
+def with_article(phrase: str) -> str:
+    """The phrase behind "a" or "an", by the sound of its first letters.
+
+    Example:
+      >>> with_article("8-in-10 chance"), with_article("one-in-four chance")
+      ('an 8-in-10 chance', 'a one-in-four chance')
+    """
+    vowel = _AN.match(phrase) and not re.match(r"(one|once|eu|use)", phrase, re.IGNORECASE)
+    return ("an " if vowel else "a ") + phrase
+
+
+def fix_articles(text: str) -> str:
+    """Every "a" and "an" of a text as the next word wants it.
+
+    Example:
+      >>> fix_articles("A evening with an dog and a 8-in-10 chance")
+      'An evening with a dog and an 8-in-10 chance'
+    """
+    return _ARTICLE.sub(lambda m: _same_case(m[1], with_article(m[2])), text)
+
+
+def _same_case(model: str, text: str) -> str:
+    return text[:1].upper() + text[1:] if model[0].isupper() else text
+
+
+def join_words(words: Sequence[str], last: str = "and") -> str:
+    """ "Ann", "Ann and Bo", "Ann, Bo and Cy"."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def count_word(count: int) -> str:
+    """Zero to twelve in words, else digits."""
+    return COUNT_WORDS[count] if 0 <= count < len(COUNT_WORDS) else str(count)
+
+
+def ordinal(position: int) -> str:
+    """1 -> "first" up to twelve."""
+    words = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+    return words.split()[position - 1]
+
+
+def sentence(text: str) -> str:
+    """First letter upper case, one full stop at the end."""
+    text = text.strip()
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?", '"', ":")) else text + "."
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of a story in order; a decimal point does not end one, a line break does."""
+    return [part.strip() for part in _SENTENCE.findall(text) if part.strip()]
+
+
+def number(value: float) -> str:
+    """A number as it is printed: no trailing zeros, no exponent.
+
+    Example:
+      >>> number(40.0), number(0.35), number(-2.5)
+      ('40', '0.35', '-2.5')
+    """
+    text = f"{value:.6f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

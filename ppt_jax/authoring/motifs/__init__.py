@@ -1,0 +1,1 @@
+"""The motifs, one file a family; `ppt_jax.authoring.motif.all_motifs` finds them."""

@@ -1,0 +1,435 @@
+"""A scenario while a motif writes it: program, simulation, observations, asks, sentences.
+
+The order is fixed by construction: nodes are declared with the words that tell them, `simulate`
+draws one world from the program's own prior predictive, and only then observations and asks are
+added, from that world. So every number that is told is a number of the program.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from ppt_jax.authoring import wording
+from ppt_jax.authoring.language import fix_articles, number, sentence
+from ppt_jax.authoring.names import pick_people, pick_town
+from ppt_jax.authoring.skins.skin import Skin
+from ppt_jax.authoring.wording import Told
+from ppt_jax.inference.simulate import sample_prior
+from ppt_jax.scenario.document import ModelNode, NamedSet, Scenario
+from ppt_jax.scenario.expression import parse_expression
+
+SkinT = TypeVar("SkinT", bound=Skin)
+ItemT = TypeVar("ItemT")
+
+PRIOR_DRAWS = 1024
+"""Size of the prior sample: draw 0 is the world, all of them set ranges and check plausibility."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Knobs:
+    """What the author config lets a motif do.
+
+    Attributes:
+      entities: smallest and largest number of people, items, places.
+      observations: smallest and largest number of observations.
+      told: "full" or "verbal" number wording.
+      length: "short", "medium" or "long"; moves sizes within their ranges.
+    """
+
+    entities: tuple[int, int] = (2, 6)
+    observations: tuple[int, int] = (1, 12)
+    told: str = "full"
+    length: str = "short"
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """What a motif wrote, before genre, asides and checks.
+
+    Attributes:
+      sets, model, given, ask: rows of the document, as `parse_scenario` reads them (asks have no
+        id yet; there may be more than a scenario keeps).
+      setting, rules, events: sentences that introduce, tell the program, tell what was seen.
+      in_order: the events must keep their order (time series).
+      truth: every scalar draw by flat name, observed ones as observed.
+      prior: prior samples of the observed draws by flat name.
+      people: names used, so that the frame uses others.
+    """
+
+    sets: tuple[dict[str, Any], ...]
+    model: tuple[dict[str, Any], ...]
+    given: tuple[dict[str, Any], ...]
+    ask: tuple[dict[str, Any], ...]
+    setting: tuple[str, ...]
+    rules: tuple[str, ...]
+    events: tuple[str, ...]
+    in_order: bool
+    truth: dict[str, float]
+    prior: dict[str, np.ndarray]
+    people: tuple[str, ...]
+
+
+class Sketch(Generic[SkinT]):
+    """Collects what a motif's builder writes; see the module's docstring and docs/motifs.md.
+
+    Attributes:
+      rng: the scenario's own generator.
+      skin: the words of the domain.
+      knobs: the ranges that the config allows.
+    """
+
+    def __init__(self, motif: str, skin: SkinT, knobs: Knobs, rng: np.random.Generator) -> None:
+        self.motif, self.skin, self.knobs, self.rng = motif, skin, knobs, rng
+        self.town = pick_town(rng)
+        self.in_order = False
+        self._people: list[str] = []
+        self._sets: dict[str, list[str]] = {}
+        self._model: list[dict[str, Any]] = []
+        self._draws: set[str] = set()
+        self._given: list[dict[str, Any]] = []
+        self._ask: list[dict[str, Any]] = []
+        self._setting: list[str] = []
+        self._rules: list[str] = []
+        self._events: list[str] = []
+        self._prior: dict[str, np.ndarray] = {}
+        self._seen: dict[str, float] = {}
+
+    # ------------------------------------------------------------------ chance decisions
+
+    def choose(self, items: Sequence[ItemT]) -> ItemT:
+        """One of the items, each equally likely."""
+        return items[int(self.rng.integers(len(items)))]
+
+    def shuffled(self, items: Sequence[ItemT]) -> list[ItemT]:
+        """The items in random order."""
+        return [items[int(i)] for i in self.rng.permutation(len(items))]
+
+    def some(self, items: Sequence[ItemT], count: int) -> list[ItemT]:
+        """`count` different items in random order."""
+        return self.shuffled(items)[:count]
+
+    def maybe(self, chance: float = 0.5) -> bool:
+        """True with the given chance."""
+        return bool(self.rng.random() < chance)
+
+    def entities(self, low: int, high: int) -> int:
+        """A number of entities in [low, high], cut to the config's range and moved by length."""
+        return self._size(low, high, self.knobs.entities)
+
+    def observations(self, low: int, high: int) -> int:
+        """A number of observations in [low, high], cut to the config's range, moved by length."""
+        return self._size(low, high, self.knobs.observations)
+
+    def _size(self, low: int, high: int, allowed: tuple[int, int]) -> int:
+        low, high = max(low, min(allowed[0], high)), min(high, max(allowed[1], low))
+        draws = self.rng.integers(low, high + 1, size=3)
+        which = {"short": 0, "medium": 1, "long": 2}[self.knobs.length]
+        # A mixture of the plain draw and the order statistic, so every size keeps some chance.
+        return int(draws[0] if self.maybe(0.35) else np.sort(draws)[which])
+
+    def chance(self, low: float, high: float, *, form: str = "") -> Told:
+        """A probability in exact words, see `wording.pick_chance`."""
+        return wording.pick_chance(self.rng, low, high, self.knobs.told, form=form)
+
+    def number(self, low: float, high: float, step: float = 0.0) -> Told:
+        """A plain number, see `wording.pick_number`."""
+        return wording.pick_number(self.rng, low, high, step)
+
+    def people(self, count: int) -> list[str]:
+        """New people's names."""
+        names = pick_people(self.rng, count, avoid=frozenset((*self._people, self.town)))
+        self._people += names
+        return names
+
+    @property
+    def place(self) -> str:
+        """The skin's place with this scenario's town, e.g. "at the Kelmere boat club"."""
+        return self.skin.place.format(town=self.town)
+
+    # ------------------------------------------------------------------ the program
+
+    def set(self, name: str, members: Sequence[str]) -> list[str]:
+        """Declares a set; returns its members."""
+        self._sets[name] = list(members)
+        return list(members)
+
+    def draw(
+        self, name: str, expr: str, *, per: str | Sequence[str] = (), unit: str = "", says: str = ""
+    ) -> None:
+        """Declares a random node, e.g. ``s.draw("power", "normal(mean=50, sd=15)", per="rower")``.
+
+        Args:
+          name: node name.
+          expr: draw formula; numbers as the `code` of a `Told`.
+          per: set or sets that index it.
+          unit: unit of the quantity, "" for yes/no, picks and probabilities.
+          says: the words of the story that tell this node, verbatim (usually ``s.rule(...)``).
+        """
+        self._node("draw", name, expr, per, unit, says)
+        self._draws.add(name)
+
+    def let(
+        self, name: str, expr: str, *, per: str | Sequence[str] = (), unit: str = "", says: str = ""
+    ) -> None:
+        """Declares a deterministic node, see `draw`."""
+        self._node("let", name, expr, per, unit, says)
+
+    def _node(
+        self, kind: str, name: str, expr: str, per: str | Sequence[str], unit: str, says: str
+    ) -> None:
+        axes = [per] if isinstance(per, str) else list(per)
+        self._model.append(
+            {"name": name, "per": axes, "kind": kind, "expr": expr, "unit": unit, "says": says}
+        )
+
+    # ------------------------------------------------------------------ sentences
+
+    def setting(self, text: str) -> str:
+        """Adds an introducing sentence; returns its text (for a `says` span)."""
+        text = fix_articles(text)
+        self._setting.append(sentence(text))
+        return text
+
+    def rule(self, text: str) -> str:
+        """Adds a sentence that tells a part of the program; returns its text."""
+        text = fix_articles(text)
+        self._rules.append(sentence(text))
+        return text
+
+    def event(self, text: str) -> str:
+        """Adds a sentence that tells what was seen; returns its text."""
+        text = fix_articles(text)
+        self._events.append(sentence(text))
+        return text
+
+    # ------------------------------------------------------------------ the world
+
+    def simulate(self) -> None:
+        """Draws the world (and a prior sample) from the program; afterwards `see` and ask."""
+        model = tuple(
+            ModelNode(
+                row["name"],
+                tuple(row["per"]),
+                row["kind"],
+                row["expr"],
+                row["unit"],
+                row["says"],
+                parse_expression(row["expr"], kind=row["kind"]),
+            )
+            for row in self._model
+        )
+        sets = tuple(NamedSet(name, tuple(members)) for name, members in self._sets.items())
+        program = Scenario(
+            schema="scenario/1",
+            id="draft",
+            motif=self.motif,
+            domain=self.skin.domain,
+            story="",
+            asides=(),
+            sets=sets,
+            model=model,
+            given=(),
+            ask=(),
+        )
+        self._prior = sample_prior(program, self.rng, PRIOR_DRAWS)
+
+    def value(self, node: str, *index: str, digits: int = 6) -> float:
+        """A node's value in the world, rounded; `index` are set members."""
+        return round(float(self.samples(node, *index)[0]), digits) + 0.0
+
+    def samples(self, node: str, *index: str) -> np.ndarray:
+        """A node's prior sample, e.g. to choose a threshold; the world is its first entry."""
+        flat = f"{node}[{','.join(index)}]" if index else node
+        return np.asarray(self._prior[flat], dtype=np.float64)
+
+    def member(self, node: str, of: str, *index: str) -> str:
+        """The member that a pick-draw took in the world."""
+        return self._sets[of][int(self.value(node, *index))]
+
+    def see(self, says: str, node: str, *index: str, digits: int = 0) -> str:
+        """Observes a numeric draw at its value rounded to `digits`, exactly as told.
+
+        Args:
+          says: the words with ``{}`` where the number stands, e.g. "Ann scored {}".
+          node: the observed draw.
+          index: its set members.
+          digits: decimals told; the rounded value is what enters `given`.
+
+        Returns:
+          The words with the number filled in; put them into an `event`.
+        """
+        value = self.value(node, *index, digits=digits)
+        span = fix_articles(says.format(number(value)))
+        self._observe(node, index, value, number(value), span)
+        return span
+
+    def see_yes(self, yes: str, no: str, node: str, *index: str) -> str:
+        """Observes a yes/no draw: the words for the way it came out are returned."""
+        value = self.value(node, *index)
+        span = fix_articles(yes if value else no)
+        self._observe(node, index, value, number(value), span)
+        return span
+
+    def see_pick(self, says: str, node: str, of: str, *index: str) -> str:
+        """Observes a pick-draw; ``{}`` in `says` is replaced by the member."""
+        member = self.member(node, of, *index)
+        span = fix_articles(says.format(member))
+        self._observe(node, index, self.value(node, *index), repr(member), span)
+        return span
+
+    def _observe(
+        self, node: str, index: tuple[str, ...], value: float, code: str, span: str
+    ) -> None:
+        flat = f"{node}[{','.join(index)}]" if index else node
+        self._seen[flat] = value
+        self._given.append({"that": f"{reference(node, *index)} == {code}", "says": span})
+
+    def fact(self, that: str, says: str) -> str:
+        """Adds a hard fact, a boolean formula that holds in the world; returns its words."""
+        span = fix_articles(says)
+        self._given.append({"that": that, "says": span})
+        return span
+
+    # ------------------------------------------------------------------ asks
+
+    def ask_value(
+        self,
+        node: str,
+        *index: str,
+        what: str,
+        unit: str = "",
+        low: float | None = None,
+        high: float | None = None,
+        floor: float | None = None,
+        ceiling: float | None = None,
+    ) -> None:
+        """Asks for a quantity; the range comes from the prior sample unless given.
+
+        Args:
+          node: draw or let node.
+          index: its set members.
+          what: noun phrase, e.g. "Juno's usual pulling power".
+          unit: as in the node; "" when the phrase says it.
+          low: lower end of the range.
+          high: upper end of the range.
+          floor: the quantity cannot be below (0 for a count); used for the automatic range.
+          ceiling: the quantity cannot be above.
+        """
+        ends = wording.round_range(self.samples(node, *index), floor=floor, ceiling=ceiling)
+        inside = f", in {unit}" if unit else ""
+        text = self.choose(
+            (f"What is {what}{inside}?", f"What is your best estimate of {what}{inside}?")
+        )
+        self._add_ask(
+            "value",
+            reference(node, *index),
+            text,
+            unit=unit,
+            low=ends[0] if low is None else low,
+            high=ends[1] if high is None else high,
+        )
+
+    def ask_rank(
+        self, node: str, *index: str, who: str, group: str, lowest: str, highest: str
+    ) -> None:
+        """Asks for the standing among 100 of the node's prior, 100 being the highest value.
+
+        Args:
+          node: a draw or let node.
+          index: its set members.
+          who: whose standing.
+          group: plural noun, e.g. "rowers of the club".
+          lowest: superlative of the low end, e.g. "weakest".
+          highest: superlative of the high end, e.g. "strongest".
+        """
+        text = self.choose(
+            (
+                f"If 100 {group} stood in line, {lowest} to {highest}, where would {who} stand?",
+                f"Among 100 {group}, ranked from {lowest} (0) to {highest} (100), where is {who}?",
+            )
+        )
+        self._add_ask("rank", reference(node, *index), text)
+
+    def ask_chance(self, expr: str, clause: str) -> None:
+        """Asks how likely a repeatable future event is; `expr` is a probability.
+
+        Args:
+          expr: probability-valued formula.
+          clause: the event, e.g. "Juno beats Teo in their next race".
+        """
+        text = self.choose(
+            (
+                f"What is the chance that {clause}?",
+                f"How likely is it that {clause}?",
+                f"In 100 such cases, how often would it happen that {clause}?",
+            )
+        )
+        self._add_ask("chance", expr, text)
+
+    def ask_yes(self, expr: str, question: str) -> None:
+        """Asks whether a boolean formula is true; options "no" and "yes"."""
+        self._add_ask("choice", expr, question, options=["no", "yes"])
+
+    def ask_either(self, left: str, right: str, options: tuple[str, str], question: str) -> None:
+        """Asks which of two quantities is larger; the order of the options is random.
+
+        Args:
+          left: formula of the first quantity.
+          right: formula of the second.
+          options: the names that stand for left and right.
+          question: e.g. "Who is stronger?"; may hold "{}" where the two names go ("Ann or Bo").
+        """
+        if self.maybe():
+            left, right, options = right, left, (options[1], options[0])
+        text = question.format(
+            f"{options[1]} or {options[0]}" if self.maybe() else " or ".join(options)
+        )
+        self._add_ask("choice", f"{left} > {right}", text, options=[options[1], options[0]])
+
+    def ask_which(self, node: str, *index: str, of: str, question: str) -> None:
+        """Asks for the member that a pick-draw took; options are the set's members."""
+        self._add_ask("choice", reference(node, *index), question, options=list(self._sets[of]))
+
+    def _add_ask(self, kind: str, expr: str, text: str, **fields: Any) -> None:
+        row = {"kind": kind, "expr": expr, "unit": "", "low": 0.0, "high": 1.0, "options": []}
+        self._ask.append({**row, "text": fix_articles(text), **fields})
+
+    # ------------------------------------------------------------------ the end
+
+    def _set_rows(self) -> list[dict[str, Any]]:
+        return [{"name": name, "members": members} for name, members in self._sets.items()]
+
+    def finish(self) -> Draft:
+        """The draft as frozen data."""
+        truth = {
+            flat: float(values[0])
+            for flat, values in self._prior.items()
+            if flat.split("[")[0] in self._draws
+        }
+        return Draft(
+            sets=tuple(self._set_rows()),
+            model=tuple(self._model),
+            given=tuple(self._given),
+            ask=tuple(self._ask),
+            setting=tuple(self._setting),
+            rules=tuple(self._rules),
+            events=tuple(self._events),
+            in_order=self.in_order,
+            truth={**truth, **self._seen},
+            prior={flat: self._prior[flat] for flat in self._seen},
+            people=tuple(self._people),
+        )
+
+
+def reference(node: str, *index: str) -> str:
+    """A node as a formula writes it: ``power['Juno','Sunday']``.
+
+    Example:
+      >>> reference("power", "Juno")
+      "power['Juno']"
+    """
+    return f"{node}[{','.join(repr(label) for label in index)}]" if index else node
