@@ -1,0 +1,1 @@
+"""Decoder language models that read packed prefix trees."""

@@ -1,0 +1,202 @@
+"""Attention over packed prefix trees: one rule, one integer a token, several routes.
+
+Token ``i`` of a row sees token ``j`` iff ``j <= i < end[j]``. That one rule is causal masking,
+document packing, asks that share a story, and answer tries that share an ask (rows are laid out in
+preorder, ``end[j]`` is the row index at which the branch that token ``j`` opens is closed).
+
+Axes: B rows, T tokens, H query heads, K key/value heads, G = H / K query heads a key head,
+D head size, Q queries of one block, S keys of one block.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ppt_jax.errors import UserError
+
+ROUTES = ("blocked", "dense")
+"""``blocked``: exact, O(T * block) memory, own backward. ``dense``: T x T, the plain form."""
+
+_MASKED = -1e30  # finite, so that a fully masked block gives exp(...) = 0 and no NaN
+_MOST_BLOCKS = 32  # blocks are unrolled in the program; longer rows get larger blocks
+
+
+def visible(end_BT: jax.Array, first: int = 0, last: int | None = None) -> jax.Array:
+    """The mask of the packing rule for queries ``first:last`` and the keys before ``last``.
+
+    Args:
+      end_BT: int32, the row index at which the branch of each token closes; padding has
+        ``end[j] = j + 1``, so it sees itself only and nobody sees it.
+      first: first query of the slice.
+      last: one past the last query; the row's length when None.
+
+    Returns:
+      bool [B, last - first, last], True where the query may look at the key.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> visible(jnp.array([[3, 2, 3]]))[0].astype(int).tolist()  # a story and two branches
+      [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
+    """
+    last = end_BT.shape[1] if last is None else last
+    query_Q1 = jnp.arange(first, last, dtype=end_BT.dtype)[:, None]
+    key_1S = jnp.arange(last, dtype=end_BT.dtype)[None, :]
+    return (key_1S <= query_Q1)[None] & (query_Q1[None] < end_BT[:, None, :last])
+
+
+def attention(
+    q_BTHD: jax.Array,
+    k_BTKD: jax.Array,
+    v_BTKD: jax.Array,
+    end_BT: jax.Array,
+    *,
+    route: str = "blocked",
+    block: int = 128,
+) -> jax.Array:
+    """Softmax attention ``softmax(q k^T / sqrt(D)) v`` under the rule ``j <= i < end[j]``.
+
+    Scores, softmax and their gradients are float32 whatever the inputs are.
+
+    Args:
+      q_BTHD: queries, float32 or bfloat16, rotary already applied.
+      k_BTKD: keys; H is a multiple of K, and query head ``h`` reads key head ``h // (H / K)``.
+      v_BTKD: values.
+      end_BT: int32, see `visible`.
+      route: one of `ROUTES`.
+      block: queries that one block of the ``blocked`` route scores together.
+
+    Returns:
+      [B, T, H, D] in the dtype of ``q_BTHD``.
+
+    Raises:
+      UserError: an unknown route.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> x = jnp.ones((1, 3, 2, 4)); attention(x, x, x, jnp.array([[3, 2, 3]])).shape
+      (1, 3, 2, 4)
+    """
+    if route == "dense":
+        return _dense(q_BTHD, k_BTKD, v_BTKD, end_BT)
+    if route == "blocked":
+        return _blocked(q_BTHD, k_BTKD, v_BTKD, end_BT, block)
+    raise UserError(f"attention: unknown route {route!r}; known are {', '.join(ROUTES)}")
+
+
+def _dense(q_BTHD: jax.Array, k_BTKD: jax.Array, v_BTKD: jax.Array, end_BT: jax.Array) -> jax.Array:
+    batch, length, heads, size = q_BTHD.shape
+    keys = k_BTKD.shape[2]
+    q_BTKGD = q_BTHD.reshape(batch, length, keys, heads // keys, size)
+    scores = jnp.einsum("btkgd,bskd->bkgts", q_BTKGD, k_BTKD, preferred_element_type=jnp.float32)
+    scores = scores * size**-0.5
+    scores = jnp.where(visible(end_BT)[:, None, None], scores, _MASKED)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v_BTKD.dtype)
+    out = jnp.einsum("bkgts,bskd->btkgd", weights, v_BTKD)
+    return out.reshape(batch, length, heads, size).astype(q_BTHD.dtype)
+
+
+def _blocked(
+    q_BTHD: jax.Array, k_BTKD: jax.Array, v_BTKD: jax.Array, end_BT: jax.Array, block: int
+) -> jax.Array:
+    """Rows and key heads are merged to one batch axis, query heads of a group to the query axis."""
+    batch, length, heads, size = q_BTHD.shape
+    keys = k_BTKD.shape[2]
+    block = max(block, -(-length // _MOST_BLOCKS))
+
+    def merged(x_BTKD: jax.Array) -> jax.Array:
+        return x_BTKD.transpose(0, 2, 1, 3).reshape(batch * keys, length, size)
+
+    q_BTKGD = (q_BTHD * size**-0.5).reshape(batch, length, keys, heads // keys, size)
+    q_RGTD = q_BTKGD.transpose(0, 2, 3, 1, 4).reshape(batch * keys, heads // keys, length, size)
+    out_RGTD = _softmax_core(q_RGTD, merged(k_BTKD), merged(v_BTKD), end_BT, block)
+    out_BKGTD = out_RGTD.reshape(batch, keys, heads // keys, length, size)
+    return out_BKGTD.transpose(0, 3, 1, 2, 4).reshape(batch, length, heads, size)
+
+
+def _spans(length: int, block: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, length, block):
+        yield first, min(first + block, length)
+
+
+_ROWS_BY_QUERIES = (((2,), (2,)), ((0,), (0,)))  # [R,Q,D] x [R,S,D] -> [R,Q,S]
+_WEIGHTED_SUM = (((2,), (1,)), ((0,), (0,)))  # [R,Q,S] x [R,S,D] -> [R,Q,D]
+_OVER_QUERIES = (((1,), (1,)), ((0,), (0,)))  # [R,Q,S] x [R,Q,D] -> [R,S,D]
+
+
+def _dot(a: jax.Array, b: jax.Array, numbers: tuple) -> jax.Array:
+    return lax.dot_general(a, b, numbers, preferred_element_type=jnp.float32)
+
+
+def _hidden(end_BT: jax.Array, first: int, last: int, rows: int, group: int) -> jax.Array:
+    """The additive mask [R, G * Q, S] of one block of queries."""
+    bias_BQS = jnp.where(visible(end_BT, first, last), 0.0, _MASKED)
+    batch, queries, span = bias_BQS.shape
+    shape = (batch, rows // batch, group, queries, span)
+    return jnp.broadcast_to(bias_BQS[:, None, None], shape).reshape(rows, group * queries, span)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _softmax_core(
+    q_RGTD: jax.Array, k_RTD: jax.Array, v_RTD: jax.Array, end_BT: jax.Array, block: int
+) -> jax.Array:
+    return _softmax_forward(q_RGTD, k_RTD, v_RTD, end_BT, block)[0]
+
+
+def _softmax_forward(
+    q_RGTD: jax.Array, k_RTD: jax.Array, v_RTD: jax.Array, end_BT: jax.Array, block: int
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    rows, group, length, size = q_RGTD.shape
+    outs, norms = [], []
+    for first, last in _spans(length, block):
+        q_RQD = q_RGTD[:, :, first:last].reshape(rows, group * (last - first), size)
+        scores_RQS = _dot(q_RQD, k_RTD[:, :last], _ROWS_BY_QUERIES)
+        scores_RQS += _hidden(end_BT, first, last, rows, group)
+        top_RQ1 = scores_RQS.max(-1, keepdims=True)
+        weights_RQS = jnp.exp(scores_RQS - top_RQ1)
+        total_RQ1 = weights_RQS.sum(-1, keepdims=True)
+        out_RQD = _dot(weights_RQS.astype(v_RTD.dtype), v_RTD[:, :last], _WEIGHTED_SUM) / total_RQ1
+        outs.append(out_RQD.astype(q_RGTD.dtype).reshape(rows, group, last - first, size))
+        norms.append((top_RQ1 + jnp.log(total_RQ1)).reshape(rows, group, last - first))
+    out_RGTD, norm_RGT = jnp.concatenate(outs, 2), jnp.concatenate(norms, 2)
+    return out_RGTD, (q_RGTD, k_RTD, v_RTD, end_BT, out_RGTD, norm_RGT)
+
+
+def _softmax_backward(
+    block: int, saved: tuple[jax.Array, ...], grad_RGTD: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, None]:
+    """Weights are recomputed from the saved log-normaliser; ``ds = w * (dw - sum(do * o))``."""
+    q_RGTD, k_RTD, v_RTD, end_BT, out_RGTD, norm_RGT = saved
+    rows, group, length, size = q_RGTD.shape
+    inner_RGT = (grad_RGTD.astype(jnp.float32) * out_RGTD.astype(jnp.float32)).sum(-1)
+    dk_RTD = jnp.zeros(k_RTD.shape, jnp.float32)
+    dv_RTD = jnp.zeros(v_RTD.shape, jnp.float32)
+    dq = []
+    for first, last in _spans(length, block):
+        flat = (rows, group * (last - first), -1)
+        q_RQD = q_RGTD[:, :, first:last].reshape(flat)
+        grad_RQD = grad_RGTD[:, :, first:last].reshape(flat)
+        scores_RQS = _dot(q_RQD, k_RTD[:, :last], _ROWS_BY_QUERIES)
+        scores_RQS += _hidden(end_BT, first, last, rows, group)
+        weights_RQS = jnp.exp(scores_RQS - norm_RGT[:, :, first:last].reshape(flat))
+        dw_RQS = _dot(grad_RQD, v_RTD[:, :last], _ROWS_BY_QUERIES)
+        ds_RQS = weights_RQS * (dw_RQS - inner_RGT[:, :, first:last].reshape(flat))
+        ds_RQS = ds_RQS.astype(q_RGTD.dtype)
+        weights_RQS = weights_RQS.astype(q_RGTD.dtype)
+        dq_RQD = _dot(ds_RQS, k_RTD[:, :last], _WEIGHTED_SUM)
+        dq.append(dq_RQD.astype(q_RGTD.dtype).reshape(rows, group, last - first, size))
+        dk_RTD = dk_RTD.at[:, :last].add(_dot(ds_RQS, q_RQD, _OVER_QUERIES))
+        dv_RTD = dv_RTD.at[:, :last].add(_dot(weights_RQS, grad_RQD, _OVER_QUERIES))
+    return (
+        jnp.concatenate(dq, 2),
+        dk_RTD.astype(k_RTD.dtype),
+        dv_RTD.astype(v_RTD.dtype),
+        None,
+    )
+
+
+_softmax_core.defvjp(_softmax_forward, _softmax_backward)

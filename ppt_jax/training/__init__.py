@@ -1,0 +1,1 @@
+"""Training of decoders: objectives, the step, sharding, checkpoints, the loop."""
