@@ -21,6 +21,7 @@ GIVEN = _words("""
 _FIRST = _words("Ba Be Da De Fa Ga Ha Ja Ka Ke La Le Ma Me Na Ne Pa Ra Ri Sa Se Ta Ti Va Ve Wa Za")
 _MIDDLE = _words("bri da di fe ga ka ki la li lo ma mi mo na ni no ra ri ro sha ta ti va vi zu")
 _LAST = _words("dan del din dra fin kin len lia lin mar mir nel nia ran rek rin san tan vik zan")
+_WORDLIKE = frozenset(_words("Panel Satan Titan Mania Bakin Derek Valid Tavern Marina"))
 _TOWN_HEAD = _words(
     "Al Bel Bor Cal Dun El Far Gren Hal Kel Lor Mar Nor Or Pel Quar Ros Sel Tor Ul Vel Wen Yar"
 )
@@ -43,7 +44,8 @@ def pick_people(
                 parts.append(_pick(rng, _MIDDLE))
             name = "".join((*parts, _pick(rng, _LAST)))
         taken = (*names, *avoid)
-        if all(name not in other and other not in name for other in taken):
+        free = name not in _WORDLIKE
+        if free and all(name not in other and other not in name for other in taken):
             names.append(name)
     return names
 

@@ -1,0 +1,379 @@
+"""The offline author: a config -> shards of checked scenarios, rejects, and corpus.json.
+
+Every scenario has its own key, made of the seed, the split, the motif, its number and the attempt,
+so the bytes do not depend on the number of processes or on restarts. Shards are written whole; a
+finished one is skipped.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import os
+import pathlib
+import zlib
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ppt_jax.authoring.checks import CheckConfig
+from ppt_jax.authoring.compose import Plan
+from ppt_jax.authoring.corpus import describe, duplicate_key
+from ppt_jax.authoring.genres import find_genres
+from ppt_jax.authoring.motif import all_motifs
+from ppt_jax.authoring.produce import Rejected, produce
+from ppt_jax.authoring.sketch import Knobs
+from ppt_jax.authoring.skins import all_skins
+from ppt_jax.authoring.splits import SPLITS, SplitPlan, plan_splits
+from ppt_jax.errors import UserError
+from ppt_jax.progress import Progress
+from ppt_jax.scenario.document import to_dict
+from ppt_jax.storage import read_jsonl, write_atomic, write_jsonl
+
+_CHUNK = 24
+_Row: TypeAlias = dict[str, Any]
+_Result: TypeAlias = tuple[_Row | None, list[_Row]]
+
+
+@dataclasses.dataclass(frozen=True)
+class AuthorConfig:
+    """What to write.
+
+    Attributes:
+      seed: everything random follows from it.
+      train_size: scenarios of the split "train"; likewise the next four.
+      validation_size: for temperature scaling and early stopping, motifs of "train".
+      seen_motifs_size: test scenarios of trained motifs.
+      held_out_motifs_size: test scenarios of `held_out_motifs`.
+      held_out_family_size: test scenarios of `held_out_family`.
+      motifs: "all", or names; each has an equal share of its split.
+      held_out_motifs: motifs never trained on, of trained families.
+      held_out_family: letter of a family never trained on, "" for none.
+      skins: "all", or names of skins.
+      genres: "all", or names of genres.
+      told: number wordings, of "full" and "verbal"; each equally often.
+      length: "short", "medium" or "long" stories.
+      asides: smallest and largest number of irrelevant sentences.
+      entities: smallest and largest number of people, items, places.
+      observations: smallest and largest number of observations.
+      asks: smallest and largest number of asks kept per scenario.
+      attempts: tries per scenario before its place stays empty.
+      shards: files per split.
+      processes: worker processes; 0 for one per CPU core. Does not change the result.
+      checks: thresholds of the checks.
+    """
+
+    seed: int = 0
+    train_size: int = 2000
+    validation_size: int = 200
+    seen_motifs_size: int = 300
+    held_out_motifs_size: int = 200
+    held_out_family_size: int = 200
+    motifs: str | tuple[str, ...] = "all"
+    held_out_motifs: tuple[str, ...] = ("paired_ranking", "explaining_away")
+    held_out_family: str = "G"
+    skins: str | tuple[str, ...] = "all"
+    genres: str | tuple[str, ...] = "all"
+    told: tuple[str, ...] = ("full",)
+    length: str = "short"
+    asides: tuple[int, int] = (0, 1)
+    entities: tuple[int, int] = (2, 6)
+    observations: tuple[int, int] = (1, 12)
+    asks: tuple[int, int] = (2, 4)
+    attempts: int = 40
+    shards: int = 4
+    processes: int = 0
+    checks: CheckConfig = dataclasses.field(default_factory=CheckConfig)
+
+    def __post_init__(self) -> None:
+        for field in ("motifs", "skins", "genres"):
+            if getattr(self, field) != "all":
+                object.__setattr__(self, field, _names(getattr(self, field)))
+        object.__setattr__(self, "held_out_motifs", _names(self.held_out_motifs))
+        object.__setattr__(self, "told", _names(self.told))
+        for field, floor in (("asides", 0), ("entities", 1), ("observations", 1), ("asks", 1)):
+            pair = tuple(getattr(self, field))
+            if len(pair) != 2 or not floor <= pair[0] <= pair[1]:
+                raise UserError(f"{field}: {pair} is no range; two numbers from {floor}, in order")
+            object.__setattr__(self, field, pair)
+        for field in (f"{split}_size" for split in SPLITS):
+            if getattr(self, field) < 0:
+                raise UserError(f"{field}: {getattr(self, field)} is negative")
+        for field in ("attempts", "shards"):
+            if getattr(self, field) < 1:
+                raise UserError(f"{field}: {getattr(self, field)} is too small, at least 1")
+        if self.length not in ("short", "medium", "long"):
+            raise UserError(f"length: {self.length!r} is not short, medium or long")
+        if not self.told or not set(self.told) <= {"full", "verbal"}:
+            raise UserError(f"told: {self.told} is not made of full and verbal")
+        find_genres(self.genres)
+        unknown = set(() if self.skins == "all" else self.skins) - set(all_skins())
+        if unknown:
+            raise UserError(f"skins: unknown {sorted(unknown)}; known: {', '.join(all_skins())}")
+        self.split_plan()
+
+    def split_plan(self) -> SplitPlan:
+        """The motifs of each split."""
+        return plan_splits(self.motifs, self.held_out_motifs, self.held_out_family)
+
+    def size(self, split: str) -> int:
+        """Scenarios wanted of a split."""
+        return int(getattr(self, f"{split}_size"))
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Slot:
+    """One place in a split: the n-th scenario of a motif."""
+
+    split: str
+    motif: str
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    name: str
+    slots: tuple[_Slot, ...]
+
+
+def author_corpus(
+    config: AuthorConfig, out_dir: str | os.PathLike[str], *, silent: bool = False
+) -> dict[str, Any]:
+    """Writes a corpus of scenarios.
+
+    Files under `out_dir`: ``scenarios/<split>-00000-of-00004.jsonl`` (documents, engine fields
+    included), ``rejects/`` with the same names (what was refused, why, and its story),
+    ``author.json`` (the config) and ``corpus.json`` (see `ppt_jax.authoring.corpus.describe`).
+
+    Args:
+      config: what to write.
+      out_dir: the folder; shards that are there already are kept.
+      silent: no progress bar.
+
+    Returns:
+      The content of ``corpus.json``.
+
+    Raises:
+      UserError: the folder holds a corpus of another config (the message names the fields), or a
+        file cannot be written.
+
+    Example:
+      >>> author_corpus(AuthorConfig(train_size=40, shards=1), "corpus")  # doctest: +SKIP
+    """
+    out = pathlib.Path(out_dir)
+    _claim(config, out)
+    shards = _shards(config)
+    pending = [shard for shard in shards if not (out / "scenarios" / shard.name).exists()]
+    chunks = [
+        shard.slots[start : start + _CHUNK]
+        for shard in pending
+        for start in range(0, len(shard.slots), _CHUNK)
+    ]
+    total = sum(len(shard.slots) for shard in shards)
+    with Progress("author", total, "scenario", silent=silent) as progress:
+        results = _run(config, chunks)
+        try:
+            _write(shards, results, out, progress)
+        finally:
+            results.close()
+    return _summary(config, shards, out)
+
+
+def _claim(config: AuthorConfig, out: pathlib.Path) -> None:
+    """Writes author.json, or refuses a folder that holds another config."""
+    path = out / "author.json"
+    mine: _Row = {
+        "config": _config_dict(config),
+        "skins": sorted(all_skins()),
+        "motifs": [*all_motifs()],
+    }
+    if path.exists():
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            theirs = {**stored["config"], "(skins)": stored["skins"], "(motifs)": stored["motifs"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not a record of this author; use another folder") from error
+        ours = {**mine["config"], "(skins)": mine["skins"], "(motifs)": mine["motifs"]}
+        fields = sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key))
+        if fields:
+            raise UserError(
+                f"{out}: holds a corpus of another config, it differs in {', '.join(fields)}; "
+                "use another folder or the same config"
+            )
+    write_atomic(path, json.dumps(mine, indent=1) + "\n")
+
+
+def _config_dict(config: AuthorConfig) -> dict[str, Any]:
+    """The config as plain JSON, without what does not change the result."""
+    data = dataclasses.asdict(config)
+    del data["processes"]
+    return dict(json.loads(json.dumps(data)))
+
+
+def _shards(config: AuthorConfig) -> list[_Shard]:
+    """Every shard with its slots; motifs take turns, so each has an equal share."""
+    plan = config.split_plan()
+    shards = []
+    for split in SPLITS:
+        size, motifs = config.size(split), plan.motifs[split]
+        if not size or not motifs:
+            continue
+        slots = [_Slot(split, motifs[i % len(motifs)].name, i // len(motifs)) for i in range(size)]
+        count = min(config.shards, size)
+        bounds = [size * number // count for number in range(count + 1)]
+        for number in range(count):
+            name = f"{split}-{number:05d}-of-{count:05d}.jsonl"
+            shards.append(_Shard(name, tuple(slots[bounds[number] : bounds[number + 1]])))
+    return shards
+
+
+def _run(
+    config: AuthorConfig, chunks: Sequence[tuple[_Slot, ...]]
+) -> Generator[list[_Result], None, None]:
+    """Results of the chunks in order, from worker processes that never import JAX."""
+    processes = min(config.processes or (os.cpu_count() or 1), len(chunks))
+    if processes <= 1:
+        for chunk in chunks:
+            yield _author_chunk(config, chunk)
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=context)
+    try:
+        waiting = []
+        upcoming = iter(chunks)
+        for chunk in upcoming:
+            waiting.append(pool.submit(_author_chunk, config, chunk))
+            if len(waiting) >= 4 * processes:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _author_chunk(config: AuthorConfig, slots: Sequence[_Slot]) -> list[_Result]:
+    return [_author_slot(config, slot) for slot in slots]
+
+
+def _author_slot(config: AuthorConfig, slot: _Slot) -> _Result:
+    """The scenario of a slot (None if no attempt passed) and the rejects on the way."""
+    rejects: list[_Row] = []
+    for attempt in range(config.attempts):
+        result = produce(
+            make_plan(config, slot.split, slot.motif, slot.number, attempt),
+            config.checks,
+            config.asks,
+        )
+        if not isinstance(result, Rejected):
+            return to_dict(result), rejects
+        rejects.append(_reject_row(result, attempt))
+    return None, rejects
+
+
+def make_plan(config: AuthorConfig, split: str, motif_name: str, number: int, attempt: int) -> Plan:
+    """The plan of one attempt at one place, from the config's seed alone.
+
+    Skins take turns within a motif (from a start that depends on seed and motif); genre, wording
+    level and number of asides are drawn.
+    """
+    motif = all_motifs()[motif_name]
+    names = (zlib.crc32(split.encode()), zlib.crc32(motif_name.encode()))
+    key = (config.seed, *names, number, attempt)
+    rng = np.random.default_rng(np.random.SeedSequence((*key, 2)))
+    skins = [skin for skin in motif.skins() if config.skins == "all" or skin.name in config.skins]
+    if not skins:
+        raise UserError(f"skins: none of {config.skins} suits the motif {motif_name!r}")
+    genres = find_genres(config.genres)
+    start = zlib.crc32(f"{config.seed} {split} {motif_name}".encode())
+    return Plan(
+        id=f"{split}-{motif_name}-{number:05d}",
+        motif=motif,
+        skin=skins[(start + number) % len(skins)],
+        genre=genres[int(rng.integers(len(genres)))],
+        asides=int(rng.integers(config.asides[0], config.asides[1] + 1)),
+        knobs=Knobs(
+            entities=config.entities,
+            observations=config.observations,
+            told=config.told[int(rng.integers(len(config.told)))],
+            length=config.length,
+        ),
+        split=split,
+        key=key,
+    )
+
+
+def _reject_row(rejected: Rejected, attempt: int) -> dict[str, Any]:
+    plan = rejected.plan
+    return {
+        "id": plan.id,
+        "attempt": attempt,
+        "split": plan.split,
+        "motif": plan.motif.name,
+        "skin": plan.skin.name,
+        "genre": plan.genre,
+        "reason": rejected.reason,
+        "detail": rejected.detail,
+        "key": list(plan.key),
+        "story": rejected.story,
+    }
+
+
+def _write(
+    shards: Sequence[_Shard],
+    results: Generator[list[_Result], None, None],
+    out: pathlib.Path,
+    progress: Progress,
+) -> None:
+    """Writes shards in order; drops a story that equals an earlier one but for its numbers."""
+    seen: set[str] = set()
+    for shard in shards:
+        path = out / "scenarios" / shard.name
+        if path.exists():
+            seen.update(duplicate_key(row["story"]) for _, row in read_jsonl(path))
+            progress.advance(len(shard.slots))
+            continue
+        rows: list[_Row] = []
+        rejects: list[_Row] = []
+        for _ in range(0, len(shard.slots), _CHUNK):
+            for row, refused in next(results):
+                rejects += refused
+                key = duplicate_key(row["story"]) if row else ""
+                if row and key not in seen:
+                    seen.add(key)
+                    rows.append(row)
+                elif row:
+                    rejects.append(_duplicate_row(row))
+                progress.advance(1, rejects=len(rejects))
+        write_jsonl(out / "rejects" / shard.name, rejects)
+        write_jsonl(path, rows)
+
+
+def _duplicate_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: row[key] for key in ("id", "split", "motif", "skin", "genre", "story")}
+    return {
+        **kept,
+        "reason": "duplicate",
+        "detail": "differs from an earlier story in numbers only",
+    }
+
+
+def _summary(config: AuthorConfig, shards: Sequence[_Shard], out: pathlib.Path) -> dict[str, Any]:
+    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+    rejects: list[dict[str, Any]] = []
+    wanted = {split: config.size(split) for split in SPLITS}
+    for shard in shards:
+        split = shard.name.rsplit("-", 3)[0]
+        splits[split] += [row for _, row in read_jsonl(out / "scenarios" / shard.name)]
+        path = out / "rejects" / shard.name
+        if path.exists():
+            rejects += [row for _, row in read_jsonl(path)]
+    summary = {"wanted": wanted, **describe(splits, rejects), "config": _config_dict(config)}
+    write_atomic(out / "corpus.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    return summary
