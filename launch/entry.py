@@ -39,8 +39,9 @@ def _parse_flags(arguments: Sequence[str]) -> list[str]:
 def run(main: Callable[[ml_collections.ConfigDict, str], None]) -> None:
     """Runs ``main(config, workdir)`` of an entry point under absl.
 
-    A `UserError` prints its message alone and exits with status 2; Ctrl-C says that the same command
-    resumes and exits with status 130; anything else is a defect of ours and keeps its traceback.
+    A `UserError` prints its message alone and exits with status 2; Ctrl-C says that the same
+    command resumes and exits with status 130; anything else is a defect of ours and keeps its
+    traceback.
 
     Args:
       main: the entry point; gets the resolved config and the work folder.

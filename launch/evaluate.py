@@ -1,7 +1,7 @@
 r"""Evaluates before and after training on every held-out split, and writes the report.
 
-Reads WORKDIR/train and WORKDIR/dataset, writes WORKDIR/evaluation/items.jsonl, WORKDIR/results.json,
-WORKDIR/report.html and WORKDIR/report.md.
+Reads WORKDIR/train and WORKDIR/dataset, writes WORKDIR/evaluation/items.jsonl,
+WORKDIR/results.json, WORKDIR/report.html and WORKDIR/report.md.
 
   python -m launch.evaluate --config=configs/quickstart.py --workdir=runs/mine
 """

@@ -1,7 +1,7 @@
 r"""Runs the whole way: author -> label -> dataset -> train -> evaluate -> report.
 
-Finished stages are skipped, a half-done one goes on where it was, and a work folder made with another
-config is refused with the fields that differ.
+Finished stages are skipped, a half-done one goes on where it was, and a work folder made with
+another config is refused with the fields that differ.
 
   python -m launch.pipeline --config=configs/quickstart.py --workdir=runs/quickstart
 """

@@ -48,7 +48,9 @@ class Workdir:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock: IO[str] = open(self.path / ".lock", "a+")
         except OSError as error:
-            raise UserError(f"--workdir={path}: cannot use this folder ({error.strerror})") from error
+            raise UserError(
+                f"--workdir={path}: cannot use this folder ({error.strerror})"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -1,3 +1,3 @@
-"""Program-based Posterior Training in JAX: scenarios, posterior labels, fine-tuning, calibration."""
+"""Program-based Posterior Training in JAX: scenarios, labels, fine-tuning, calibration."""
 
 __version__ = "0.1.0"

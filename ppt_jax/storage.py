@@ -69,7 +69,9 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
                 if line.strip():
                     yield number, json.loads(line)
         except UnicodeDecodeError as error:
-            raise UserError(f"{path}, line {number + 1}: not UTF-8 text ({error.reason})") from error
+            raise UserError(
+                f"{path}, line {number + 1}: not UTF-8 text ({error.reason})"
+            ) from error
         except (json.JSONDecodeError, RecursionError) as error:
             raise UserError(f"{path}, line {number}: not a JSON object ({error})") from error
 

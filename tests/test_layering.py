@@ -1,4 +1,4 @@
-"""The rooms' order: a room imports only from rooms before it, and nobody imports the entry points."""
+"""A room imports only from rooms before it, and nobody imports the entry points."""
 
 import ast
 import pathlib

@@ -1,0 +1,227 @@
+"""The stages of the pipeline, each a function of the config and its work folder.
+
+    author -> label -> dataset -> train -> evaluate
+
+Imports stand inside the functions: authoring needs no JAX, and ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ml_collections
+
+from launch.settings import build, resolved
+from launch.workdir import SECTIONS, Workdir
+from ppt_jax.errors import UserError
+
+Stage = Callable[[ml_collections.ConfigDict, pathlib.Path], None]
+
+
+def author(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Writes scenarios/ and corpus.json."""
+    from ppt_jax.authoring.author import AuthorConfig, author_corpus
+
+    author_corpus(build(AuthorConfig, _seeded(config, "author"), "author"), workdir)
+
+
+def label(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Reads scenarios/, writes labels/."""
+    from ppt_jax.inference.job import run_label_job
+
+    from ppt_jax.inference.labels import LabelConfig
+
+    settings = build(LabelConfig, _seeded(config, "label"), "label")
+    run_label_job(workdir / "scenarios", workdir / "labels", settings)
+
+
+def dataset(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Reads labels/, writes dataset/ and tokenizer/."""
+    from ppt_jax.data.dataset import build_dataset
+    from ppt_jax.data.tokenizer import (
+        TokenizerConfig,
+        save_tokenizer,
+        train_tokenizer,
+        training_texts,
+    )
+
+    _packing(config, "packing", "train")  # bad values are refused before the work
+    _packing(config, "evaluation_packing", "full")
+    settings = build(TokenizerConfig, config.data.tokenizer, "data.tokenizer")
+    built = build_dataset(workdir / "labels", workdir / "dataset")
+    tokenizer = train_tokenizer(training_texts(built.split("train")), settings)
+    save_tokenizer(tokenizer, workdir / "tokenizer")
+    counts = ", ".join(f"{name} {size['asks']}" for name, size in built.counts.items())
+    print(f"dataset: asks by split: {counts}; vocabulary {len(tokenizer)}")
+
+
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Reads dataset/ and tokenizer/, writes train/."""
+    import jax
+
+    from ppt_jax.data.dataset import open_dataset
+    from ppt_jax.data.packing import units_of
+    from ppt_jax.data.pipeline import StreamConfig, packed_batches
+    from ppt_jax.data.tokenizer import load_tokenizer
+    from ppt_jax.data.trees import Compiler
+    from ppt_jax.models.decoder import DecoderConfig
+    from ppt_jax.storage import content_hash
+    from ppt_jax.training.loop import TrainConfig
+    from ppt_jax.training.loop import train as run_training
+
+    settings = build(TrainConfig, _seeded(config, "train"), "train")
+    packing = _packing(config, "packing", "train")
+    data = open_dataset(workdir / "dataset")
+    tokenizer = load_tokenizer(workdir / "tokenizer")
+    compiler = Compiler(tokenizer)
+    model = _model(config, compiler.vocab_size)
+    assert isinstance(model, DecoderConfig)
+    trees = {name: compiler.trees(data.split(name)) for name in ("train", "validation")}
+    processes = {"process_index": jax.process_index(), "process_count": jax.process_count()}
+
+    def batches(split: str, mode: str, *, endless: bool) -> Any:
+        shapes = _packing(config, "story_packing" if mode == "story" else "packing", mode)
+        units, left_out = units_of(trees[split], shapes)
+        if left_out:
+            print(f"{split}: left out by the packing: {dict(left_out)}")
+        seed = config.seed + (1 if mode == "story" else 0)
+        order = StreamConfig(seed=seed, shuffle=endless, epochs=None if endless else 1, **processes)
+        return packed_batches(units, shapes, order, pad=compiler.pad)
+
+    result = run_training(
+        settings,
+        model,
+        workdir=workdir / "train",
+        stop_SV=compiler.stop_SV,
+        max_answers=packing.max_answers,
+        data=batches("train", "train", endless=True),
+        lm_data=batches("train", "story", endless=True) if settings.lm_steps else None,
+        validation=batches("validation", "train", endless=False),
+        fingerprint={
+            "dataset": data.fingerprint,
+            "tokenizer": content_hash(tokenizer.backend_tokenizer.to_str()),
+            "packing": resolved(config.data),
+        },
+    )
+    if not result.finished:
+        raise KeyboardInterrupt
+    best = "" if result.best_kl is None else f", validation KL {result.best_kl:.4f} nats"
+    print(f"train: {result.parameters:,} parameters, {result.step} steps{best}")
+
+
+def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Reads dataset/, tokenizer/ and train/, writes evaluation/, results.json and the report."""
+    from launch.evaluation import evaluate_run
+
+    evaluate_run(config, workdir)
+
+
+STAGES: Mapping[str, Stage] = {
+    "author": author,
+    "label": label,
+    "dataset": dataset,
+    "train": train,
+    "evaluate": evaluate,
+}
+
+
+def _seeded(config: ml_collections.ConfigDict, section: str) -> dict[str, Any]:
+    """A section's fields, with the config's seed where the section names none."""
+    fields = {"seed": config.seed, **_section(config, section)}
+    return fields
+
+
+def _section(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
+    if name not in config:
+        raise UserError(f"config: section {name!r} is missing; see configs/quickstart.py")
+    return config[name].to_dict()
+
+
+def _packing(config: ml_collections.ConfigDict, name: str, mode: str) -> Any:
+    """The `PackConfig` of ``config.data.<name>``; the mode is the stage's, not the user's."""
+    from ppt_jax.data.packing import PackConfig
+
+    section = config.data.get(name)
+    if section is None:
+        raise UserError(f"config.data.{name} is missing; see configs/quickstart.py")
+    return build(PackConfig, {**section.to_dict(), "mode": mode}, f"data.{name}")
+
+
+def _model(config: ml_collections.ConfigDict, vocab_size: int) -> Any:
+    from ppt_jax.models.decoder import DecoderConfig
+
+    return build(DecoderConfig, {"vocab_size": vocab_size, **_section(config, "model")}, "model")
+
+
+def check_config(config: ml_collections.ConfigDict) -> None:
+    """Builds every room's settings, so that a bad field is refused before hours of work.
+
+    Raises:
+      UserError: names the field.
+    """
+    from ppt_jax.authoring.author import AuthorConfig
+    from ppt_jax.data.tokenizer import TokenizerConfig
+    from ppt_jax.evaluation.tables import EvaluationConfig
+    from ppt_jax.inference.labels import LabelConfig
+    from ppt_jax.training.loop import TrainConfig
+
+    known = {section for names in SECTIONS.values() for section in names}
+    for name in config:
+        if name not in known:
+            raise UserError(f"config.{name}: no such section; known: {', '.join(sorted(known))}")
+    build(AuthorConfig, _seeded(config, "author"), "author")
+    build(LabelConfig, _seeded(config, "label"), "label")
+    build(TokenizerConfig, config.data.tokenizer, "data.tokenizer")
+    _packing(config, "packing", "train")
+    _packing(config, "evaluation_packing", "full")
+    train_settings = build(TrainConfig, _seeded(config, "train"), "train")
+    if train_settings.lm_steps:
+        _packing(config, "story_packing", "story")
+    _model(config, 2048)
+    build(EvaluationConfig, _seeded(config, "evaluate"), "evaluate")
+
+
+def run_stage(stage: str, config: ml_collections.ConfigDict, workdir: str) -> None:
+    """Runs one stage in a work folder; `train` builds the dataset first when it is missing.
+
+    Args:
+      stage: a key of `STAGES`.
+      config: the recipe.
+      workdir: the folder.
+
+    Raises:
+      UserError: a bad config, a folder of another config, or an earlier stage that is missing.
+    """
+    check_config(config)
+    folder = Workdir(workdir, resolved(config))
+    names = tuple(SECTIONS)
+    folder.check(names[: names.index(stage) + 1])
+    if stage == "train" and not folder.done("dataset"):
+        folder.require("dataset")
+        folder.run("dataset", functools.partial(dataset, config, folder.path))
+    folder.require(stage)
+    if not folder.run(stage, functools.partial(STAGES[stage], config, folder.path)):
+        print(f"{stage}: finished already in {folder.path}")
+
+
+def run_pipeline(config: ml_collections.ConfigDict, workdir: str) -> None:
+    """Runs every unfinished stage in order, then shows the short table and the report's path."""
+    check_config(config)
+    folder = Workdir(workdir, resolved(config))
+    folder.check()
+    for number, (stage, work) in enumerate(STAGES.items(), start=1):
+        print(f"[{number}/{len(STAGES)}] {stage}", flush=True)
+        if not folder.run(stage, functools.partial(work, config, folder.path)):
+            print(f"{stage}: finished already")
+    seconds = folder.seconds()
+    times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
+    results = json.loads((folder.path / "results.json").read_text(encoding="utf-8"))
+    from ppt_jax.evaluation.tables import short_table
+
+    print("\n" + short_table(results))
+    print(f"\ntime: {times}, together {sum(seconds.values()) / 60:.1f} min")
+    print(f"report: {folder.path / 'report.html'}")

@@ -1,0 +1,86 @@
+"""The work folder knows what is done, refuses other settings, and lets one process in."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from launch.workdir import Workdir
+from ppt_jax.errors import UserError
+
+CONFIG = {
+    "seed": 0,
+    "author": {"train_size": 5, "processes": 1},
+    "label": {"max_error": 0.03},
+    "data": {},
+    "model": {"width": 8},
+    "train": {"steps": 2},
+    "evaluate": {},
+}
+
+
+def test_a_stage_runs_once_and_its_time_is_kept(tmp_path: pathlib.Path) -> None:
+    calls = []
+    folder = Workdir(str(tmp_path / "new" / "run"), CONFIG)
+    assert folder.run("author", lambda: calls.append(1))
+    assert not folder.run("author", lambda: calls.append(2))
+    assert calls == [1]
+    assert folder.done("author")
+    assert set(folder.seconds()) == {"author"}
+
+
+def test_a_stage_that_fails_is_not_done_and_can_be_run_again(tmp_path: pathlib.Path) -> None:
+    folder = Workdir(str(tmp_path), CONFIG)
+
+    def fail() -> None:
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        folder.run("author", fail)
+    assert not folder.done("author")
+    assert folder.run("author", lambda: None)
+
+
+def test_another_config_is_refused_and_every_field_named(tmp_path: pathlib.Path) -> None:
+    folder = Workdir(str(tmp_path), CONFIG)
+    folder.run("author", lambda: None)
+    folder.run("label", lambda: None)
+    del folder
+    changed = json.loads(json.dumps(CONFIG))
+    changed["author"]["train_size"] = 6
+    changed["label"]["max_error"] = 0.5
+    changed["train"]["steps"] = 9  # its stage has not begun: free to change
+    with pytest.raises(UserError) as refusal:
+        Workdir(str(tmp_path), changed).check()
+    assert "config.author.train_size: 5 there, 6 now" in str(refusal.value)
+    assert "config.label.max_error: 0.03 there, 0.5 now" in str(refusal.value)
+    assert "steps" not in str(refusal.value)
+
+
+def test_the_number_of_processes_may_change(tmp_path: pathlib.Path) -> None:
+    Workdir(str(tmp_path), CONFIG).run("author", lambda: None)
+    changed = json.loads(json.dumps(CONFIG))
+    changed["author"]["processes"] = 4
+    Workdir(str(tmp_path), changed).check()
+
+
+def test_a_stage_before_its_input_names_the_command(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError, match=r"stage `author` is not finished.*launch\.author"):
+        Workdir(str(tmp_path), CONFIG).require("label")
+
+
+def test_two_processes_cannot_share_a_folder(tmp_path: pathlib.Path) -> None:
+    holder = Workdir(str(tmp_path), CONFIG)
+    code = f"from launch.workdir import Workdir; Workdir({str(tmp_path)!r}, {{}})"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert other.returncode != 0
+    assert "another process is at work in this folder" in other.stderr
+    del holder
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="cannot use this folder"):
+        Workdir(str(tmp_path / "file"), CONFIG)
