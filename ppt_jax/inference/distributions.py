@@ -275,8 +275,9 @@ def _log_yes(x: Array, p: Array) -> Array:
 
 def _log_pick(x: Array, *weights: Array) -> Array:
     total, least = sum(weights), np.minimum.reduce(np.broadcast_arrays(*weights))
-    position = int(x)
-    chosen = weights[position] if 0 <= position < len(weights) and position == x else 0.0
+    chosen = np.asarray(0.0)
+    for position, weight in enumerate(weights):
+        chosen = np.where(x == position, weight, chosen)
     return _valid((least >= 0) & (np.asarray(total) > 0), np.log(chosen) - np.log(total))
 
 

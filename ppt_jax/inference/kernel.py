@@ -1,0 +1,257 @@
+"""The one compiled kernel that interprets any program table on shared points.
+
+On a CPU the op-code is a scalar (`lax.scan` over programs, `lax.switch` really branches) and the
+value matrix is one buffer that all programs reuse; on a GPU or TPU `vmap` runs programs side by
+side. Tables are padded to few sizes, batches to one size, so that a corpus of any make compiles a
+handful of times. A program's result does not depend on what else is in its batch.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ppt_jax.inference.opcodes import BRANCHES, TABLE_SIZE, Operands
+from ppt_jax.inference.points import BLOCK, SCRAMBLES, sobol_points
+from ppt_jax.inference.summary import AskArrays, Summary, summarise
+from ppt_jax.inference.table import MAX_TABLES, Table
+
+# (rows, latents) that tables are padded to; a table goes to the first that holds it.
+BUCKETS = ((128, 32), (512, 64), (2048, 256), (8192, 256))
+MAX_ASKS = 8
+BATCH = 16
+POINT_BYTES = 1 << 28
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One table with up to `MAX_ASKS` of its asks; the fields are [A] as in `AskArrays`."""
+
+    table: Table
+    asks: tuple[int, ...]
+    kind: tuple[int, ...]
+    low: tuple[float, ...]
+    scale: tuple[float, ...]
+    truth: tuple[float, ...]
+
+
+def bucket_of(table: Table) -> tuple[int, int] | None:
+    """The padded size of a table, or None where it is larger than any."""
+    for rows, latents in BUCKETS:
+        if table.rows <= rows and table.latents <= latents:
+            return rows, latents
+    return None
+
+
+def _wrapped(name: str) -> Any:
+    arithmetic = BRANCHES[name]
+
+    def branch(V: Any, z_LP: Any, u_LP: Any, tables: Any, ins: Any, imm: Any) -> Any:
+        operands = Operands(
+            V[ins[1]],
+            V[ins[2]],
+            V[ins[3]],
+            z_LP[ins[4]],
+            u_LP[ins[5]],
+            imm[0],
+            imm[1],
+            tables[ins[6]],
+        )
+        return arithmetic(operands)
+
+    return branch
+
+
+_WRAPPED = [_wrapped(name) for name in BRANCHES]
+
+
+def _interpret(V: Any, program: Any, z_KLP: Any, u_KLP: Any) -> Any:
+    """Runs one table on all blocks: ``V`` [rows, BLOCK] is scratch; gives rows [R, K * BLOCK]."""
+    block = V.shape[1]
+
+    def fill(i: Any, V: Any) -> Any:
+        row = jnp.broadcast_to(program["constants"][i], (1, block))
+        return lax.dynamic_update_slice(V, row, (i, 0))
+
+    V = lax.fori_loop(0, program["first"], fill, V)
+
+    def run_block(V: Any, points: Any) -> Any:
+        z_LP, u_LP = points
+
+        def step(i: Any, V: Any) -> Any:
+            ins, imm = program["code"][i], program["immediates"][i]
+            row = lax.switch(ins[0], _WRAPPED, V, z_LP, u_LP, program["tables"], ins, imm)
+            return lax.dynamic_update_slice(V, row[None], (i, 0))
+
+        V = lax.fori_loop(program["first"], program["last"], step, V)
+        return V, V[program["out"]]
+
+    V, out_KRP = lax.scan(run_block, V, (z_KLP, u_KLP))
+    return V, jnp.moveaxis(out_KRP, 0, 1).reshape(out_KRP.shape[1], -1)
+
+
+def _labels(program: Any, out_RP: Any) -> Any:
+    asks = AskArrays(program["kind"], program["low"], program["scale"], program["truth"])
+    values, priors = out_RP[:MAX_ASKS], out_RP[MAX_ASKS : 2 * MAX_ASKS]
+    return summarise(values, priors, out_RP[-2], out_RP[-1], asks, SCRAMBLES)
+
+
+@functools.cache
+def _compiled(rows: int, wide: bool) -> Any:
+    def scanned(programs: Any, z_KLP: Any, u_KLP: Any) -> Any:
+        def one(V: Any, program: Any) -> Any:
+            V, out_RP = _interpret(V, program, z_KLP, u_KLP)
+            return V, _labels(program, out_RP)
+
+        return lax.scan(one, jnp.zeros((rows, z_KLP.shape[-1])), programs)[1]
+
+    def side_by_side(programs: Any, z_KLP: Any, u_KLP: Any) -> Any:
+        def one(program: Any) -> Any:
+            V = jnp.zeros((rows, z_KLP.shape[-1]))
+            return _labels(program, _interpret(V, program, z_KLP, u_KLP)[1])
+
+        return jax.vmap(one)(programs)
+
+    return jax.jit(side_by_side if wide else scanned)
+
+
+@functools.cache
+def _interpreter(rows: int) -> Any:
+    @jax.jit
+    def run(program: Any, z_KLP: Any, u_KLP: Any) -> Any:
+        return _interpret(jnp.zeros((rows, z_KLP.shape[-1])), program, z_KLP, u_KLP)[1]
+
+    return run
+
+
+def _padded(request: Request, rows: int) -> dict[str, Any]:
+    table = request.table
+    first, last = len(table.constants), table.rows
+    constants = np.zeros(rows, np.float32)
+    constants[:first] = table.constants
+    code = np.zeros((rows, 7), np.int32)
+    code[first:last] = table.code
+    immediates = np.zeros((rows, 2), np.float32)
+    immediates[first:last] = table.immediates
+    tables = np.zeros((MAX_TABLES, TABLE_SIZE), np.float32)
+    tables[: len(table.tables)] = table.tables
+    out = np.zeros(2 * MAX_ASKS + 2, np.int32)
+    for slot, ask in enumerate(request.asks):
+        out[slot] = table.ask_rows[ask]
+        out[MAX_ASKS + slot] = table.ask_prior_rows[ask]
+    out[-2:] = table.weight_row, table.prior_row
+    pad = MAX_ASKS - len(request.asks)
+    return {
+        "constants": constants,
+        "code": code,
+        "immediates": immediates,
+        "tables": tables,
+        "out": out,
+        "first": np.int32(first),
+        "last": np.int32(last),
+        "kind": np.array([*request.kind, *[0] * pad], np.int32),
+        "low": np.array([*request.low, *[0.0] * pad], np.float32),
+        "scale": np.array([*request.scale, *[1.0] * pad], np.float32),
+        "truth": np.array([*request.truth, *[np.nan] * pad], np.float32),
+    }
+
+
+def _empty(like: dict[str, Any]) -> dict[str, Any]:
+    return jax.tree.map(np.zeros_like, like)
+
+
+@functools.lru_cache(maxsize=8)
+def _device_points(count: int, latents: int, seed: int) -> tuple[jax.Array, jax.Array]:
+    z_KLP, u_KLP = sobol_points(count, latents, seed)
+    return jnp.asarray(z_KLP), jnp.asarray(u_KLP)
+
+
+def points_fit(count: int, latents: int) -> bool:
+    """Whether that many points in that many dimensions stay within the memory set aside."""
+    return count * SCRAMBLES * latents * 4 <= POINT_BYTES
+
+
+def run_tables(
+    requests: Sequence[Request], count: int, *, seed: int, batch: int = BATCH
+) -> list[Summary]:
+    """Weights each program on two scrambles of ``count`` Sobol points.
+
+    Args:
+      requests: tables that have a bucket, in any mix of sizes.
+      count: points of each scramble, a power of two, at least `BLOCK`.
+      seed: of the scrambles.
+      batch: programs handed to the device at once; has no effect on results.
+
+    Returns:
+      One summary (numpy arrays) a request, in order; bitwise the same in whatever company.
+    """
+    results: list[Summary | None] = [None] * len(requests)
+    wide = jax.default_backend() != "cpu"
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, request in enumerate(requests):
+        size = bucket_of(request.table)
+        if size is None:
+            raise ValueError(f"request {i}: {request.table.rows} rows are more than any bucket")
+        groups.setdefault(size, []).append(i)
+    jobs = []
+    for (rows, latents), members in sorted(groups.items()):
+        for start in range(0, len(members), batch):
+            jobs.append((rows, latents, members[start : start + batch]))
+
+    def run(job: tuple[int, int, list[int]]) -> None:
+        rows, latents, members = job
+        padded = [_padded(requests[i], rows) for i in members]
+        padded += [_empty(padded[0])] * (batch - len(padded))
+        programs = {key: np.stack([p[key] for p in padded]) for key in padded[0]}
+        z_KLP, u_KLP = _device_points(count, latents, seed)
+        made = jax.device_get(_compiled(rows, wide)(programs, z_KLP, u_KLP))
+        for place, i in enumerate(members):
+            results[i] = jax.tree.map(lambda field, at=place: np.asarray(field[at]), made)
+
+    workers = 1 if wide else min(len(jobs), os.cpu_count() or 1)
+    if workers <= 1:
+        for job in jobs:
+            run(job)
+    else:
+        for _, latents in groups:  # made once, not once a thread
+            _device_points(count, latents, seed)
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            list(pool.map(run, jobs))
+    return [result for result in results if result is not None]
+
+
+def evaluate_table(table: Table, z_LP: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Runs the interpreter alone, for tests and audits.
+
+    Args:
+      table: any table that has a bucket.
+      z_LP: [table.latents, P] standard normals, P a multiple of `BLOCK`.
+
+    Returns:
+      Float32 ask values [A, P], log-weights [P] and prior log-weights [P].
+    """
+    size = bucket_of(table)
+    if size is None:
+        raise ValueError(f"{table.rows} rows are more than any bucket")
+    rows, latents = size
+    z = np.zeros((latents, z_LP.shape[1]), np.float32)
+    z[: table.latents] = z_LP
+    z_KLP = np.ascontiguousarray(z.reshape(latents, -1, BLOCK).transpose(1, 0, 2))
+    u_KLP = np.asarray(jax.scipy.special.ndtr(z_KLP))
+    values = []
+    for start in range(0, len(table.ask_rows), MAX_ASKS):
+        chosen = tuple(range(start, min(start + MAX_ASKS, len(table.ask_rows))))
+        n = len(chosen)
+        request = Request(table, chosen, (0,) * n, (0.0,) * n, (1.0,) * n, (0.0,) * n)
+        out = np.asarray(_interpreter(rows)(_padded(request, rows), z_KLP, u_KLP))
+        values.append(out[:n])
+    return np.concatenate(values), out[-2], out[-1]
