@@ -223,9 +223,11 @@ def build_dataset(
         part.mkdir(parents=True)
         _write(part, shards, source, records_per_shard, silent)
         _swap(part, out)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # ArrayRecord reports a full disk as RuntimeError
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise DatasetError(
-            f"{out}: cannot write the data set ({error.strerror or error}); nothing was replaced"
+            f"{out}: cannot write the data set ({reason}); nothing was replaced, free space or "
+            "fix the permission and start again"
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

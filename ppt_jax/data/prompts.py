@@ -13,6 +13,10 @@ from typing import Any
 from ppt_jax.data.supports import KINDS, OPEN
 from ppt_jax.errors import UserError
 
+INSTRUCTION = "Answer in angle brackets."
+# Passed to every chat template, so that none writes today's date or opens a chain of thought.
+_TEMPLATE_OPTIONS = {"date_string": "1 Jan 2026", "enable_thinking": False}
+
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
@@ -68,8 +72,8 @@ def answer_scale(kind: str, unit: str, low: float, high: float, options: Sequenc
 
 
 def message(story: str, question: str, scale: str) -> str:
-    """The user's message of an ask: story first, then question and answer scale."""
-    return f"{story}\n\n{question}\n{scale}"
+    """The user's message of an ask: what all asks of a scenario share, then what is its own."""
+    return f"{story}\n\n{INSTRUCTION}\n{question}\n{scale}"
 
 
 def frame(tokenizer: Any, story: str, question: str, scale: str) -> Prompt:
@@ -94,7 +98,10 @@ def frame(tokenizer: Any, story: str, question: str, scale: str) -> Prompt:
     content = message(story, question, scale)
     if getattr(tokenizer, "chat_template", None):
         head = tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+            [{"role": "user", "content": content}],
+            tokenize=False,
+            add_generation_prompt=True,
+            **_TEMPLATE_OPTIONS,
         )
         at = head.find(content)
         if at < 0:

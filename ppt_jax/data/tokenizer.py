@@ -21,7 +21,7 @@ import tokenizers
 import transformers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from ppt_jax.data.prompts import answer_scale, message
+from ppt_jax.data.prompts import INSTRUCTION, answer_scale
 from ppt_jax.data.records import ScenarioRecord
 from ppt_jax.data.supports import CLOSE, OPEN
 from ppt_jax.errors import UserError
@@ -85,10 +85,10 @@ def _number_merges() -> list[tuple[str, str]]:
 def training_texts(records: Iterable[ScenarioRecord]) -> Iterator[str]:
     """What the tokenizer is trained on: each story once, then each question with its scale."""
     for record in records:
-        yield record.story
+        yield f"{record.story}\n\n{INSTRUCTION}"
         for ask in record.asks:
             scale = answer_scale(ask.kind, ask.unit, ask.low, ask.high, ask.options)
-            yield message("", ask.text, scale)
+            yield f"\n{ask.text}\n{scale}"
             for option in ask.options:
                 yield f"{OPEN}{option}{CLOSE}"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ import numpy as np
 from ppt_jax.data.prompts import Prompt, answer_scale, frame
 from ppt_jax.data.records import ScenarioRecord
 from ppt_jax.data.supports import CLOSE, Support, support_of
-from ppt_jax.data.tries import AnswerTries, Trie
+from ppt_jax.data.tries import AnswerTries, Trie, TrieError
 from ppt_jax.data.vocabulary import encoder_of
 from ppt_jax.errors import UserError
+from ppt_jax.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -213,8 +214,14 @@ class Compiler:
         encodings = self._encoder.encode_batch(firsts, add_special_tokens=False)
         paths: list[list[int]] = []
         tries: list[Trie] = []
-        for prompt, support, encoding in zip(prompts, supports, encodings, strict=True):
-            path, trie = self._ask(prompt, support, list(encoding.ids))
+        for at, (prompt, support, encoding) in enumerate(
+            zip(prompts, supports, encodings, strict=True)
+        ):
+            try:
+                path, trie = self._ask(prompt, support, list(encoding.ids))
+            except TrieError as error:
+                place = f"scenario {record.id}, ask {record.asks[at].id}"
+                raise TrieError(f"{place}: {error}") from error
             paths.append(path)
             tries.append(trie)
         merged = merge(paths)
@@ -267,13 +274,22 @@ class Compiler:
             inner = len(trie.first) - len(trie.lead)
         return first[: len(first) - inner], trie
 
-    def trees(self, records: Iterable[ScenarioRecord]) -> list[ScenarioTree]:
-        """The trees of a split in order; asks are numbered through."""
+    def trees(
+        self, records: Collection[ScenarioRecord], *, silent: bool = True
+    ) -> list[ScenarioTree]:
+        """The trees of a split in order; asks are numbered through.
+
+        Args:
+          records: the split, e.g. a `RecordSource`.
+          silent: no progress bar.
+        """
         counter = 0
         trees = []
-        for record in records:
-            trees.append(self.tree(record, counter))
-            counter += len(record.asks)
+        with Progress("tokenise", len(records), "scenario", silent=silent) as bar:
+            for record in records:
+                trees.append(self.tree(record, counter))
+                counter += len(record.asks)
+                bar.advance()
         return trees
 
 
@@ -290,3 +306,48 @@ def token_counts(trees: Iterable[ScenarioTree]) -> collections.Counter[str]:
         counts["separate"] += sum(int(tree.position_P[ask.root]) + 1 for ask in tree.asks)
         counts["asks"] += len(tree.asks)
     return counts
+
+
+@dataclasses.dataclass(frozen=True)
+class AnswerPath:
+    """One answer of one ask as a plain sequence: the oracle that packing must equal.
+
+    Attributes:
+      ask: index of the ask.
+      answer: index of the answer.
+      tokens: prompt and answer tokens up to, not including, the closing edge.
+      nodes: positions in ``tokens`` at which the answer's edges are read.
+      edges: the edges' tokens (``vocab_size + s`` for a stop set), one per node.
+    """
+
+    ask: int
+    answer: int
+    tokens: tuple[int, ...]
+    nodes: tuple[int, ...]
+    edges: tuple[int, ...]
+
+
+def answer_paths(tree: ScenarioTree) -> list[AnswerPath]:
+    """Every answer of every ask of a tree as its own sequence."""
+    paths = []
+    index_P = np.arange(len(tree.token_P))
+    for ask in tree.asks:
+        prompt = tree.token_P[(index_P <= ask.root) & (ask.root < tree.end_P)].tolist()
+        trie = ask.trie
+        for edge in np.flatnonzero(trie.edge_answer_E >= 0):
+            chain = [int(edge)]
+            while trie.edge_parent_E[chain[-1]] >= 0:
+                chain.append(int(trie.edge_parent_E[chain[-1]]))
+            edges = [int(trie.edge_token_E[step]) for step in reversed(chain)]
+            tokens = [*prompt, *edges[:-1]]
+            nodes = range(len(prompt) - 1, len(tokens))
+            paths.append(
+                AnswerPath(
+                    ask.index,
+                    int(trie.edge_answer_E[edge]),
+                    tuple(tokens),
+                    tuple(nodes),
+                    tuple(edges),
+                )
+            )
+    return sorted(paths, key=lambda path: (path.ask, path.answer))

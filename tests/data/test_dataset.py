@@ -136,6 +136,28 @@ def test_killed_build_leaves_nothing_that_looks_whole(tmp_path: pathlib.Path) ->
     assert not part.exists()
 
 
+def test_full_disk_leaves_the_old_data_set(tmp_path: pathlib.Path) -> None:
+    source = labelled(tmp_path / "l")
+    before = build_dataset(source, tmp_path / "d", silent=True)
+    rows = [examples.row(at) for at in range(200)]
+    examples.write_rows(source / "train-00000-of-00002.jsonl", rows)
+    (source / "train-00001-of-00002.jsonl").write_text("")
+    script = """
+import resource, signal, sys
+from ppt_jax.data.dataset import DatasetError, build_dataset
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    build_dataset(sys.argv[1], sys.argv[2], silent=True)
+except DatasetError as error:
+    print(error)
+"""
+    arguments = [sys.executable, "-c", script, str(source), str(tmp_path / "d")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "cannot write the data set" in done.stdout
+    assert open_dataset(tmp_path / "d", verify=True) == before
+
+
 def test_removed_cut_and_changed_shards_are_named(tmp_path: pathlib.Path) -> None:
     build_dataset(labelled(tmp_path / "l"), tmp_path / "d", silent=True)
     shard = tmp_path / "d" / "labelled-train.array_record-00000-of-00001"

@@ -4,16 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from ppt_jax.data.packing import (
-    Batch,
-    PackConfig,
-    answer_paths,
-    batch_of,
-    sample_leaves,
-    uniform_of,
-    units_of,
-)
-from ppt_jax.data.trees import Compiler, ScenarioTree, merge
+from ppt_jax.data.layout import Batch, batch_of, sample_leaves, uniform_of
+from ppt_jax.data.packing import PackConfig, balanced_shapes, units_of
+from ppt_jax.data.trees import Compiler, ScenarioTree, answer_paths, merge
 from ppt_jax.errors import UserError
 from tests.data import examples
 
@@ -261,6 +254,18 @@ def test_long_scenario_moves_asks_to_further_rows() -> None:
         story = trees[0].story_tokens
         source = next(tree for tree in trees if tree.id == unit.tree.id)
         np.testing.assert_array_equal(unit.tree.token_P[:story], source.token_P[:story])
+
+
+def test_balanced_shapes_leave_tokens_as_the_only_limit() -> None:
+    _, trees = compiled("digits", 30, words=20)
+    config = balanced_shapes(trees, PackConfig(rows=64, tokens=900, mode="train"))
+    batch = batch_of(units_of(trees, config)[0], config)
+    used = np.flatnonzero(batch["ask_weight_BA"].sum(axis=1))
+    filled = (batch["positions_BT"][used] > 0).mean(axis=1)
+    assert np.median(filled) > 0.75
+    assert config.nodes < 900
+    with pytest.raises(UserError, match="the shortest takes"):
+        balanced_shapes(trees, PackConfig(tokens=20))
 
 
 def test_what_fits_nowhere_is_counted() -> None:

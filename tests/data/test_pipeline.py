@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from ppt_jax.data.packing import Batch, PackConfig, Unit, units_of
+from ppt_jax.data.layout import Batch
+from ppt_jax.data.packing import PackConfig, Unit, units_of
 from ppt_jax.data.pipeline import PackedBatches, StreamConfig, packed_batches
 from ppt_jax.data.trees import Compiler, ask_ids
 from ppt_jax.errors import UserError
@@ -77,7 +78,8 @@ def test_shapes_and_types_are_fixed() -> None:
 
 
 def test_packing_fills_rows() -> None:
-    rows = list(batches(StreamConfig(epochs=4)))
+    config = PackConfig(rows=2, tokens=1200, nodes=400, edges=1600, asks=24, max_stop_nodes=3)
+    rows = list(batches(StreamConfig(epochs=4), config))
     filled = np.concatenate([(batch["positions_BT"] > 0).mean(axis=1) for batch in rows])
     assert np.median(filled) > 0.8
 

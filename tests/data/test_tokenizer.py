@@ -103,7 +103,7 @@ def test_training_texts_hold_every_story_once() -> None:
     records = examples.records(3)
     texts = list(training_texts(records))
     for record in records:
-        assert texts.count(record.story) == 1
+        assert sum(text.startswith(record.story) for text in texts) == 1
         for ask in record.asks:
             assert sum(ask.text in text for text in texts) >= 1
 
