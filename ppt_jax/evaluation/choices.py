@@ -127,33 +127,52 @@ def _deposits(conf_E: jax.Array, cells: int) -> jax.Array:
 
 _smooth_error = jax.jit(lambda grid_RM: calibration.smooth_error_from_grid(grid_RM)[0])
 _auroc = jax.jit(jax.vmap(calibration.auroc, in_axes=(None, None, 0)))
+_bin_index = jax.jit(calibration.bin_index, static_argnames=("scheme", "bins"))
 
 
-def _columns(events: Events, y_E: np.ndarray) -> np.ndarray:
-    """The six summands of `BinSums` per event, [..., 6, E]; ``y_E`` may have leading axes."""
-    c, w = events.conf_E, events.weight_E
-    ones = np.ones_like(y_E)
-    return np.stack([w * ones, w * c * ones, w * y_E, w * c**2 * ones, w * y_E**2, w * c * y_E], -2)
+@jax.jit
+def _binned(sums: BinSums) -> dict[str, jax.Array]:
+    parts = calibration.decomposition_from_sums(sums)
+    return {
+        "ece": calibration.error_from_sums(sums),
+        "mce": calibration.error_from_sums(sums, jnp.inf),
+        "debiased": calibration.debiased_from_sums(sums),
+        "reliability": parts.reliability,
+        "resolution": parts.resolution,
+        "uncertainty": parts.uncertainty,
+    }
 
 
-def _bin_sums(columns: np.ndarray, member_EB: np.ndarray) -> BinSums:
-    """Sums per bin of columns [..., 6, E]."""
-    sums = columns @ member_EB
-    return BinSums(*(jnp.asarray(sums[..., k, :]) for k in range(6)))
+def _padded(events: Events) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Confidence, outcome and weight with weightless events up to a power of two (few shapes)."""
+    size = len(events.conf_E)
+    room = (0, max(256, 1 << (size - 1).bit_length()) - size)
+    return np.pad(events.conf_E, room), np.pad(events.y_E, room), np.pad(events.weight_E, room)
 
 
-def _schemes(events: Events, bins: int) -> dict[str, np.ndarray]:
-    """Bin membership [E, B] of each scheme that applies."""
-    conf, weight = jnp.asarray(events.conf_E), jnp.asarray(events.weight_E)
-    found: dict[str, np.ndarray] = {}
+def _bins_of(events: Events, bins: int) -> dict[str, tuple[np.ndarray, int]]:
+    """Bin of each event and number of bins, for each scheme that applies."""
+    conf, _, weight = (jnp.asarray(x) for x in _padded(events))
+    size = len(events.conf_E)
     schemes: tuple[calibration.Scheme, ...] = ("mass", "width")
-    for scheme in schemes:
-        index = np.asarray(calibration.bin_index(conf, weight, scheme, bins))
-        found[scheme] = np.eye(bins)[index]
+    found: dict[str, tuple[np.ndarray, int]] = {}
+    found |= {s: (np.asarray(_bin_index(conf, weight, s, bins))[:size], bins) for s in schemes}
     rank = np.unique(events.conf_E, return_inverse=True)[1]
     if rank.max() < MAX_DISTINCT:
-        found["distinct"] = np.eye(int(rank.max()) + 1)[rank]
+        found["distinct"] = (rank, MAX_DISTINCT)
     return found
+
+
+def _sums(
+    events: Events, weights_RE: np.ndarray, y_RE: np.ndarray, bin_E: np.ndarray, bins: int
+) -> BinSums:
+    """Sums per bin [R, B] of R versions of the events; either R may be 1."""
+    member_EB = np.eye(bins)[bin_E] * events.weight_E[:, None]
+    c = events.conf_E
+    columns = (np.ones_like(c), c, y_RE, c**2, y_RE**2, c * y_RE)
+    rows = max(len(weights_RE), len(y_RE))
+    sums = ((weights_RE * x) @ member_EB for x in columns)
+    return BinSums(*(jnp.asarray(np.broadcast_to(x, (rows, bins))) for x in sums))
 
 
 def calibrate(
@@ -182,63 +201,55 @@ def calibrate(
     """
     if not len(events.conf_E):
         return {}
-    replicates = len(weights_RC)
     weights_RE = np.asarray(weights_RC)[:, events.cluster_A[events.ask_E]]
-    null_RE = simulate_outcomes(events, seed, replicates)
+    null_RE = simulate_outcomes(events, seed, len(weights_RC))
+    own_1E, flat_1E = events.y_E[None], np.ones((1, len(events.y_E)))
     out: dict[str, Measured] = {}
 
-    def measured(value: object, draws: object, null: object = None) -> Measured:
-        low, high = percentile_interval(np.asarray(draws), level)
-        if null is None:
-            return Measured(float(np.asarray(value)), low, high)
-        null_R = np.asarray(null)
-        mean, high_null = float(null_R.mean()), float(np.quantile(null_R, 0.95))
-        return Measured(float(np.asarray(value)), low, high, mean, high_null)
+    def measured(value_1: object, draws_R: object, null_R: object = None) -> Measured:
+        low, high = percentile_interval(np.asarray(draws_R), level)
+        value = float(np.asarray(value_1)[0])
+        if null_R is None:
+            return Measured(value, low, high)
+        null = np.asarray(null_R)
+        return Measured(value, low, high, float(null.mean()), float(np.quantile(null, 0.95)))
 
     with jax.enable_x64(True):
-        own = _columns(events, events.y_E)
-        nulls = _columns(events, null_RE)
-        for scheme, member_EB in _schemes(events, bins).items():
-            sums = _bin_sums(own, member_EB)
-            draw_columns = [_bin_columns(weights_RE, own[k], member_EB) for k in range(6)]
-            draws = BinSums(*map(jnp.asarray, draw_columns))
-            null = _bin_sums(nulls, member_EB)
-            error = calibration.error_from_sums
-            out[f"ece_{scheme}"] = measured(error(sums), error(draws), error(null))
-            if scheme == "mass":
-                out["mce_mass"] = measured(
-                    error(sums, np.inf), error(draws, np.inf), error(null, np.inf)
-                )
-                debiased = calibration.debiased_from_sums
-                out["ece_debiased_squared"] = measured(
-                    debiased(sums), debiased(draws), debiased(null)
-                )
-                parts = calibration.decomposition_from_sums(sums)
-                part_draws = calibration.decomposition_from_sums(draws)
-                part_nulls = calibration.decomposition_from_sums(null)
-                for name in ("reliability", "resolution", "uncertainty"):
-                    null_part = getattr(part_nulls, name) if name == "reliability" else None
-                    out[f"brier_{name}"] = measured(
-                        getattr(parts, name), getattr(part_draws, name), null_part
-                    )
-        grid_EM = np.asarray(_deposits(jnp.asarray(events.conf_E), cells))
+        for scheme, (bin_E, count) in _bins_of(events, bins).items():
+            value, draws, null = (
+                jax.device_get(_binned(_sums(events, w, y, bin_E, count)))
+                for w, y in ((flat_1E, own_1E), (weights_RE, own_1E), (flat_1E, null_RE))
+            )
+            out[f"ece_{scheme}"] = measured(value["ece"], draws["ece"], null["ece"])
+            if scheme != "mass":
+                continue
+            for metric, name in (
+                ("mce_mass", "mce"),
+                ("ece_debiased_squared", "debiased"),
+                ("brier_reliability", "reliability"),
+            ):
+                out[metric] = measured(value[name], draws[name], null[name])
+            for name in ("resolution", "uncertainty"):
+                out[f"brier_{name}"] = measured(value[name], draws[name])
+        conf, y, weight = _padded(events)
+        grid_EM = np.asarray(deposits(events, cells))
         residual_E = events.weight_E * (events.y_E - events.conf_E)
         total = events.weight_E.sum()
         draw_total = np.maximum(weights_RE @ events.weight_E, 1e-30)[:, None]
-        draw_grid = (weights_RE * residual_E) @ grid_EM / draw_total
-        null_grid = (events.weight_E * (null_RE - events.conf_E)) @ grid_EM / total
-        out["ece_smooth"] = measured(
-            _smooth_error(jnp.asarray(residual_E @ grid_EM / total)[None])[0],
-            _smooth_error(jnp.asarray(draw_grid)),
-            _smooth_error(jnp.asarray(null_grid)),
+        grids = (
+            (residual_E @ grid_EM / total)[None],
+            (weights_RE * residual_E) @ grid_EM / draw_total,
+            (events.weight_E * (null_RE - events.conf_E)) @ grid_EM / total,
         )
-        conf, y = jnp.asarray(events.conf_E), jnp.asarray(events.y_E)
+        out["ece_smooth"] = measured(*(_smooth_error(jnp.asarray(grid)) for grid in grids))
+        weights = np.pad(weights_RE, ((0, 0), (0, len(conf) - weights_RE.shape[1])))
+        roc = (jnp.asarray(conf), jnp.asarray(y))
         out["auroc"] = measured(
-            calibration.auroc(conf, y, jnp.asarray(events.weight_E)),
-            _auroc(conf, y, jnp.asarray(weights_RE * events.weight_E)),
+            _auroc(*roc, jnp.asarray(weight)[None]), _auroc(*roc, jnp.asarray(weights * weight))
         )
     return out
 
 
-def _bin_columns(weights_RE: np.ndarray, column_E: np.ndarray, member_EB: np.ndarray) -> np.ndarray:
-    return weights_RE @ (column_E[:, None] * member_EB)
+def deposits(events: Events, cells: int) -> jax.Array:
+    """Matrix [E, M] that puts unit mass at each event's confidence on the smoothing grid."""
+    return _deposits(jnp.asarray(_padded(events)[0]), cells)[: len(events.conf_E)]

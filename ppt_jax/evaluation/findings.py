@@ -1,0 +1,245 @@
+"""What the report shows and says in words; shared by the HTML page and its Markdown twin."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ppt_jax.errors import UserError
+from ppt_jax.evaluation.answers import METRICS
+from ppt_jax.evaluation.figures import pretty_split, trained_model
+from ppt_jax.evaluation.tables import ALL, Evaluation, Row
+from ppt_jax.storage import read_jsonl
+
+FAMILIAR = "seen_motifs"
+DETAIL_METRICS = (
+    *("kl", "ce", "tv", "w1", "crps", "mae", "pearson_means", "log_sd_ratio"),
+    *("log_score", "crps_truth", "coverage_90", "valid_mass"),
+)
+KIND_METRICS = ("kl", "tv", "crps", "mae", "pearson_means")
+CALIBRATION_METRICS = (
+    *("ece_smooth", "ece_mass", "ece_width", "ece_distinct", "ece_debiased_squared", "mce_mass"),
+    *("brier_reliability", "brier_resolution", "brier_uncertainty", "auroc"),
+)
+MEANING = {metric.name: metric.meaning for metric in METRICS} | {
+    "pearson_means": "correlation of model means with posterior means",
+    "ece_smooth": "smooth calibration error (no bins)",
+    "ece_mass": "calibration error, bins of equal weight",
+    "ece_width": "calibration error, bins of equal width",
+    "ece_distinct": "calibration error per distinct value (at most 101 values)",
+    "ece_debiased_squared": "debiased squared L2 calibration error",
+    "mce_mass": "largest gap over bins of equal weight",
+    "brier_reliability": "reliability part of the Brier score",
+    "brier_resolution": "resolution part of the Brier score (higher is better)",
+    "brier_uncertainty": "uncertainty of the outcomes",
+    "auroc": "discrimination: area under the ROC curve (higher is better)",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ReportInputs:
+    """Everything the report shows; only the evaluation is required.
+
+    Attributes:
+      evaluation: what `tables.evaluate` found.
+      title: title of the page.
+      header: label -> value for the header card (configuration, versions, sizes, run time).
+      history: rows of the training log, with ``step`` and numbers (see `read_history`).
+      corpus: what is known about the corpus: diversity, shares, rejects by reason, nested as it is.
+      labels: summary of the labelling job, nested as it is.
+      label_ranks: posterior ranks of the simulated truths; those of the items when None.
+    """
+
+    evaluation: Evaluation
+    title: str = "Program-based posterior training: evaluation"
+    header: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()
+    corpus: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    labels: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    label_ranks: Sequence[float] | None = None
+
+
+def read_history(path: str | os.PathLike[str]) -> list[Mapping[str, Any]]:
+    """Rows of a metrics.jsonl; empty when there is none. A half-written last line is left out."""
+    rows: list[Mapping[str, Any]] = []
+    if not pathlib.Path(path).exists():
+        return rows
+    with contextlib.suppress(UserError):  # a log that was cut off still has its earlier rows
+        for _, row in read_jsonl(path):
+            if isinstance(row, Mapping):
+                rows.append(row)
+    return rows
+
+
+def ranks_of(inputs: ReportInputs) -> list[float]:
+    """Ranks of the simulated truths, given or taken from the items."""
+    if inputs.label_ranks is not None:
+        return list(inputs.label_ranks)
+    items = inputs.evaluation.targets.items
+    return [item.true_rank for item in items if item.true_rank is not None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The report's conclusion.
+
+    Attributes:
+      tone: ``good``, ``mixed`` or ``bad``, for the colour of the headline.
+      headline: one sentence.
+      sentences: the evidence, in plain language.
+    """
+
+    tone: str
+    headline: str
+    sentences: tuple[str, ...]
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number for tables; a dash for what was not measured."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "\u2013"
+    if isinstance(value, float):
+        return f"{value:.{digits}f}".replace("-", "\u2212")
+    return str(value)
+
+
+def with_interval(row: Row | None, digits: int = 3) -> str:
+    """``0.123 [0.110, 0.140]``, or a dash when nothing was measured."""
+    if not row or not row["n"] or not math.isfinite(row["value"]):
+        return "\u2013"
+    low, high = number(row["ci_low"], digits), number(row["ci_high"], digits)
+    return f"{number(row['value'], digits)} [{low}, {high}]"
+
+
+def _known(row: Row | None) -> bool:
+    return bool(row and row["n"] and math.isfinite(row["value"]))
+
+
+def verdict(evaluation: Evaluation) -> Verdict:
+    """Says whether the trained model learned from evidence, and what speaks for and against it."""
+    model = trained_model(evaluation)
+    if model is None or not evaluation.targets.items:
+        return Verdict("bad", "Nothing was evaluated: there are no answers.", ())
+    familiar = FAMILIAR if FAMILIAR in evaluation.config.splits else evaluation.config.splits[0]
+    own = evaluation.row(model, familiar, "kl")
+    rate = evaluation.row("base_rate", familiar, "kl")
+    sentences: list[str] = []
+    tone, headline = "mixed", "There is no evaluation on seen motifs."
+    if own and rate and _known(own) and _known(rate):
+        tone, headline = _learned(own, rate, _difference(evaluation, model, "base_rate", familiar))
+        sentences.append(
+            f"On new stories about motifs seen in training, the answers of \u201c{model}\u201d are "
+            f"{with_interval(own)} nats from the posterior; the base rate, which reads no story, "
+            f"is {with_interval(rate)} ({own['n']} asks of {own['n_clusters']} scenarios)."
+        )
+    correlation = evaluation.row(model, familiar, "pearson_means")
+    if correlation and _known(correlation):
+        sentences.append(
+            "Across those asks the mean answer correlates with the posterior mean at "
+            f"{with_interval(correlation, 2)}."
+        )
+    scaled = evaluation.row("before+ts", familiar, "kl")
+    if scaled and _known(scaled) and own and _known(own):
+        gap = _difference(evaluation, model, "before+ts", familiar)
+        if gap is not None:
+            clear = "clearly better than" if gap["ci_high"] < 0 else "not clearly better than"
+            sentences.append(
+                "Temperature scaling of the model before training reaches "
+                f"{with_interval(scaled)}; the trained model is {clear} that (paired difference "
+                f"{number(gap['difference'])} [{number(gap['ci_low'])}, {number(gap['ci_high'])}])."
+            )
+    for split in evaluation.config.splits:
+        if split == familiar:
+            continue
+        sentences += _elsewhere(evaluation, model, split)
+    sentences += _calibrated(evaluation, model, familiar)
+    return Verdict(tone, headline, tuple(sentences))
+
+
+def _difference(evaluation: Evaluation, a: str, b: str, split: str) -> Row | None:
+    for row in evaluation.comparisons:
+        if (row["model_a"], row["model_b"], row["split"]) == (a, b, split) and (
+            row["kind"] == ALL and row["metric"] == "kl" and row["n"]
+        ):
+            return row
+    return None
+
+
+def _learned(own: Row, rate: Row, gap: Row | None) -> tuple[str, str]:
+    share = own["value"] / rate["value"] if rate["value"] > 0 else math.nan
+    if own["ci_high"] < rate["ci_low"]:
+        return "good", (
+            f"The model learned from evidence: its distance to the posterior is {share:.0%} of the "
+            "base rate\u2019s, and the intervals do not overlap."
+        )
+    if gap is not None and gap["ci_high"] < 0:
+        return "mixed", (
+            "The model is better than the base rate on the same asks, but the separate intervals "
+            "overlap."
+        )
+    if gap is not None and gap["ci_low"] > 0:
+        return "bad", "The model is worse than the base rate: it has not learned from evidence."
+    return "bad", (
+        "The model cannot be told from the base rate: there is no sign that it uses the evidence."
+    )
+
+
+def _elsewhere(evaluation: Evaluation, model: str, split: str) -> list[str]:
+    own = evaluation.row(model, split, "kl")
+    rate = evaluation.row("base_rate", split, "kl")
+    if not own or not rate or not _known(own) or not _known(rate):
+        return [f"On the split \u201c{pretty_split(split)}\u201d nothing was evaluated."]
+    gap = _difference(evaluation, model, "base_rate", split)
+    if gap is None:
+        word = "compared with"
+    elif gap["ci_high"] < 0:
+        word = "better than"
+    elif gap["ci_low"] > 0:
+        word = "worse than"
+    else:
+        word = "not distinguishable from"
+    correlation = evaluation.row(model, split, "pearson_means")
+    tail = f"; correlation of means {with_interval(correlation, 2)}" if _known(correlation) else ""
+    return [
+        f"On the split \u201c{pretty_split(split)}\u201d, which training never saw, it is {word} "
+        f"the base rate: {with_interval(own)} against {with_interval(rate)} nats{tail}."
+    ]
+
+
+def _calibrated(evaluation: Evaluation, model: str, split: str) -> list[str]:
+    row = evaluation.row(model, split, "ece_smooth", "choice")
+    if not row or not _known(row) or row["null_q95"] is None:
+        return []
+    inside = row["value"] <= row["null_q95"]
+    return [
+        f"On choices its smooth calibration error against the simulated truth is "
+        f"{number(row['value'])}; a perfectly calibrated model would show up to "
+        f"{number(row['null_q95'])} with {row['n']} asks, so this is "
+        + ("inside" if inside else "outside")
+        + " what calibration allows."
+    ]
+
+
+def picked_asks(evaluation: Evaluation, split: str) -> list[tuple[str, int]]:
+    """Best, median and worst ask of the trained model by KL, as (word, index of the ask)."""
+    model = trained_model(evaluation)
+    if model is None:
+        return []
+    places = np.flatnonzero(evaluation.targets.split_N == split)
+    if not len(places):
+        return []
+    order = places[np.argsort(evaluation.per_item[model]["kl"][places], kind="stable")]
+    if len(order) < 3:
+        return [("ask", int(n)) for n in order]
+    return [
+        ("best", int(order[0])),
+        ("median", int(order[len(order) // 2])),
+        ("worst", int(order[-1])),
+    ]

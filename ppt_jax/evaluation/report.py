@@ -1,0 +1,375 @@
+"""The report: one self-contained `report.html` and its Markdown twin.
+
+The page needs no network and no script; figures are inline SVG, each with its data as a CSV link;
+it is readable in light and dark, on a phone, and on paper. Parts whose data are not given say so.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import pathlib
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from ppt_jax.evaluation import calibration_figures, figures
+from ppt_jax.evaluation.figures import Figure, pretty_split, series_of, table_csv
+from ppt_jax.evaluation.findings import (
+    CALIBRATION_METRICS,
+    DETAIL_METRICS,
+    KIND_METRICS,
+    MEANING,
+    ReportInputs,
+    number,
+    picked_asks,
+    ranks_of,
+    verdict,
+    with_interval,
+)
+from ppt_jax.evaluation.items import KINDS
+from ppt_jax.evaluation.markdown import markdown_report
+from ppt_jax.evaluation.page import csv_link, describe, html_table, plain
+from ppt_jax.evaluation.svg import escape
+from ppt_jax.evaluation.tables import ALL, COLUMNS, Evaluation, find_row
+from ppt_jax.storage import write_atomic
+
+
+def report_figures(inputs: ReportInputs) -> dict[str, Figure]:
+    """All figures of the report by name."""
+    evaluation = inputs.evaluation
+    made = (
+        figures.forest(evaluation),
+        figures.learning(inputs.history),
+        figures.scatter(evaluation),
+        calibration_figures.reliability(evaluation),
+        calibration_figures.pit(evaluation),
+        calibration_figures.coverage(evaluation),
+        calibration_figures.label_ranks(ranks_of(inputs)),
+    )
+    return {figure.name: figure for figure in made}
+
+
+def write_report(folder: str | os.PathLike[str], inputs: ReportInputs) -> tuple[str, str]:
+    """Writes `report.html` and `report.md` into a folder and returns their paths.
+
+    Raises:
+      UserError: a file cannot be written.
+    """
+    folder = pathlib.Path(folder)
+    write_atomic(folder / "report.html", html_report(inputs))
+    write_atomic(folder / "report.md", markdown_report(inputs))
+    return str(folder / "report.html"), str(folder / "report.md")
+
+
+def html_report(inputs: ReportInputs) -> str:
+    """The page as text; see the module."""
+    made = report_figures(inputs)
+    sections = [
+        _head(inputs),
+        _results(inputs, made),
+        _evidence(inputs, made),
+        _calibration(inputs, made),
+        _labels(inputs, made),
+        _corpus(inputs),
+        _training(made),
+        _details(inputs),
+        "<footer>Made by ppt_jax. Every number is in results.json and results.csv, every answer in "
+        "items.jsonl; definitions are in docs/evaluation.md.</footer>",
+    ]
+    template = importlib.resources.files("ppt_jax.evaluation").joinpath("template.html")
+    page = string.Template(template.read_text(encoding="utf-8"))
+    return page.substitute(title=escape(inputs.title), body="\n".join(sections))
+
+
+def _figure(figure: Figure, missing: str) -> str:
+    if not figure.panels:
+        return f'<p class="none">{escape(figure.title)}: not available ({escape(missing)}).</p>'
+    legend = ""
+    if figure.legend:
+        chips = "".join(f'<span class="{c}">{escape(t)}</span>' for c, t in figure.legend)
+        legend = f'<div class="legend">{chips}</div>'
+    single = " single" if len(figure.panels) == 1 else ""
+    return (
+        f"<h3>{escape(figure.title)}</h3><figure>{legend}"
+        f'<div class="panels{single}">{"".join(figure.panels)}</div>'
+        f"<figcaption>{escape(figure.caption)} {csv_link(figure.name, figure.csv())}</figcaption>"
+        "</figure>"
+    )
+
+
+def _name(model: str) -> str:
+    return f'<span class="chip {series_of(model)}"></span>{escape(model)}'
+
+
+def _cell(row: Mapping[str, Any] | None, digits: int = 3) -> str:
+    text = with_interval(dict(row) if row else None, digits)
+    value, _, interval = text.partition(" [")
+    return f"{escape(value)}<small>[{escape(interval)}</small>" if interval else escape(text)
+
+
+def _head(inputs: ReportInputs) -> str:
+    found = verdict(inputs.evaluation)
+    points = "".join(f"<li>{escape(text)}</li>" for text in found.sentences)
+    card = "".join(
+        f"<div><dt>{escape(key)}</dt><dd>{escape(plain(value))}</dd></div>"
+        for key, value in inputs.header.items()
+    )
+    return (
+        '<p class="kicker">ppt_jax \u00b7 evaluation report</p>'
+        f"<h1>{escape(inputs.title)}</h1>"
+        f'<p class="verdict {found.tone}">{escape(found.headline)}</p>'
+        f'<ul class="plain">{points}</ul>' + (f'<dl class="card">{card}</dl>' if card else "")
+    )
+
+
+def _results(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
+    evaluation = inputs.evaluation
+    splits = evaluation.config.splits
+    rows = [
+        [_name(model), *(_cell(evaluation.row(model, split, "kl")) for split in splits)]
+        for model in evaluation.answers
+    ]
+    sizes = []
+    for split in splits:
+        row = evaluation.row("uniform", split, "kl") or {"n": 0, "n_clusters": 0}
+        sizes.append(
+            f"{escape(pretty_split(split))}<br><small>{row['n']} asks, {row['n_clusters']} "
+            "scenarios</small>"
+        )
+    everything = table_csv(COLUMNS, [[r[c] for c in COLUMNS] for r in evaluation.rows])
+    level = f"{evaluation.config.level:.0%}"
+    return (
+        "<h2>Results</h2>"
+        + html_table(
+            ["model", *sizes],
+            rows,
+            f"KL from posterior to answer in nats, lower is better; {level} intervals from "
+            f"{evaluation.config.replicates:,} bootstrap replicates over scenarios",
+        )
+        + f"<p>All metrics, splits and kinds: {csv_link('results', everything)}</p>"
+        + _figure(made["kl"], "there are no items")
+        + _comparisons(evaluation)
+    )
+
+
+def _comparisons(evaluation: Evaluation) -> str:
+    rows = []
+    for row in evaluation.comparisons:
+        if row["kind"] != ALL or row["metric"] != "kl" or not row["n"]:
+            continue
+        clear = row["ci_high"] < 0 or row["ci_low"] > 0
+        shown = dict(row) | {"value": row["difference"]}
+        word = "a is better" if row["ci_high"] < 0 else "b is better"
+        p = row["p_value"]
+        rows.append(
+            [
+                f"{escape(row['model_a'])} \u2212 {escape(row['model_b'])}",
+                escape(pretty_split(row["split"])),
+                _cell(shown),
+                "\u2013" if p is None else escape(f"{p:.2g}" if p >= 1e-3 else "< 0.001"),
+                word if clear else "no difference shown",
+            ]
+        )
+    if not rows:
+        return ""
+    return "<h3>Paired differences</h3>" + html_table(
+        ["a \u2212 b", "split", "difference in KL", "sign-flip p", "reading"],
+        rows,
+        "Same asks, same bootstrap replicates; p-values flip the signs of whole scenarios and are "
+        "not corrected for the number of comparisons",
+    )
+
+
+def _legend(inputs: ReportInputs) -> str:
+    shown = ["base_rate", *figures.shown_models(inputs.evaluation)]
+    chips = [("label", "posterior label"), *((series_of(m), m) for m in shown), ("truth", "truth")]
+    body = "".join(f'<span class="{c}">{escape(text)}</span>' for c, text in chips)
+    return f'<div class="legend">{body}</div>'
+
+
+def _evidence(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
+    evaluation = inputs.evaluation
+    parts = ["<h2>Answers beside posteriors</h2>", _figure(made["means"], "too few asks")]
+    parts.append("<h3>Best, median and worst asks</h3>" + _legend(inputs))
+    for place, split in enumerate(evaluation.config.splits):
+        cards = [_ask_card(evaluation, word, n) for word, n in picked_asks(evaluation, split)]
+        if not cards:
+            continue
+        opened = " open" if place == 0 else ""
+        parts.append(
+            f"<details{opened}><summary>{escape(pretty_split(split))}</summary>"
+            f'<div class="asks">{"".join(cards)}</div></details>'
+        )
+    return "".join(parts)
+
+
+def _ask_card(evaluation: Evaluation, word: str, n: int) -> str:
+    target = evaluation.targets.items[n]
+    model = figures.trained_model(evaluation) or ""
+    kl = float(evaluation.per_item[model]["kl"][n])
+    size = len(target.support)
+    models = list(evaluation.answers)
+    columns = ["answer", "label", *models]
+    rows = [
+        [target.support[k], float(target.target_K[k])]
+        + [float(evaluation.answers[m].p_NK[n, k]) for m in models]
+        for k in range(size)
+    ]
+    scale = ""
+    if target.scale is not None:
+        low, high = (f"{end:g}" for end in target.scale)
+        scale = f" \u00b7 0 is {low}, 100 is {high} {target.unit}".rstrip()
+    panel = figures.overlay(evaluation, n, f"{target.kind} ask")
+    data = csv_link(target.item_id.replace("/", "_"), table_csv(columns, rows))
+    return (
+        f'<article class="ask"><p class="tag"><b>{escape(word)}</b> \u00b7 KL {kl:.3f} \u00b7 '
+        f"{escape(target.motif or 'motif unknown')}{escape(scale)} \u00b7 {data}</p>"
+        f'{panel.svg()}<p class="question">{escape(target.question)}</p>'
+        f'<p class="story">{escape(target.story)}</p></article>'
+    )
+
+
+def _calibration(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
+    evaluation = inputs.evaluation
+    tables = []
+    for split in evaluation.config.splits:
+        rows = []
+        for model in evaluation.answers:
+            row = evaluation.row(model, split, "ece_smooth", "choice")
+            if not row or not row["n"]:
+                continue
+            distinct = evaluation.row(model, split, "ece_distinct", "choice")
+            mass = evaluation.row(model, split, "ece_mass", "choice")
+            rows.append(
+                [
+                    _name(model),
+                    _cell(row),
+                    _null(row),
+                    _cell(mass),
+                    _null(mass),
+                    _cell(distinct),
+                    _cell(evaluation.row(model, split, "brier", "choice")),
+                    _cell(evaluation.row(model, split, "auroc", "choice"), 2),
+                ]
+            )
+        if rows:
+            n = (evaluation.row("uniform", split, "ece_smooth", "choice") or {"n": 0})["n"]
+            tables.append(
+                html_table(
+                    [
+                        "model",
+                        "smooth ECE",
+                        "null",
+                        "ECE, equal mass",
+                        "null",
+                        "ECE, distinct values",
+                        "Brier (0\u20132)",
+                        "AUROC",
+                    ],
+                    rows,
+                    f"{pretty_split(split)}: {n} choices. Null: mean of the same error under "
+                    "perfect calibration, below it its 95% quantile",
+                )
+            )
+    choices = "".join(tables) or '<p class="none">No choice asks with a stored truth.</p>'
+    return (
+        "<h2>Calibration against the simulated truth</h2><h3>Choice answers</h3>"
+        + choices
+        + _figure(made["reliability"], "fewer than 10 choices with a stored truth")
+        + _figure(made["pit"], "fewer than 10 numeric asks with a stored truth")
+        + _figure(made["coverage"], "fewer than 10 numeric asks with a stored truth")
+    )
+
+
+def _null(row: Mapping[str, Any] | None) -> str:
+    if not row or row["null_mean"] is None:
+        return "\u2013"
+    return f"{number(row['null_mean'])}<small>95%: {number(row['null_q95'])}</small>"
+
+
+def _labels(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
+    items = inputs.evaluation.targets.items
+    errors = sorted(item.label_error for item in items if item.label_error is not None)
+    words = ""
+    if errors:
+        words = (
+            "<p>Estimated error of the labels (total variation over 20 bins): median "
+            f"{errors[len(errors) // 2]:.4f}, largest {errors[-1]:.4f}, over {len(errors):,} "
+            "asks.</p>"
+        )
+    summary = describe(inputs.labels) if inputs.labels else ""
+    return (
+        "<h2>Labels</h2>"
+        + words
+        + _figure(made["label_ranks"], "fewer than 20 ranks of simulated truths")
+        + (summary or '<p class="none">Summary of the labelling job: not available.</p>')
+    )
+
+
+def _corpus(inputs: ReportInputs) -> str:
+    body = describe(inputs.corpus) if inputs.corpus else ""
+    missing = '<p class="none">Diversity and rejects of the corpus: not available.</p>'
+    return "<h2>Corpus: diversity and rejects</h2>" + (body or missing)
+
+
+def _training(made: Mapping[str, Figure]) -> str:
+    return "<h2>Training</h2>" + _figure(made["learning_curves"], "no metrics.jsonl")
+
+
+def _details(inputs: ReportInputs) -> str:
+    evaluation = inputs.evaluation
+    parts = ["<h2>All scores</h2>"]
+    models = list(evaluation.answers)
+    for split in evaluation.config.splits:
+        rows = [
+            [
+                f"{escape(metric)}<br><small>{escape(MEANING[metric])}</small>",
+                *(_cell(evaluation.row(model, split, metric)) for model in models),
+                _floor(evaluation, split, metric),
+            ]
+            for metric in DETAIL_METRICS
+        ]
+        kinds = _by_kind(evaluation, split)
+        parts.append(
+            f"<details><summary>{escape(pretty_split(split))}</summary>"
+            + html_table(["metric", *map(_name, models), "floor"], rows)
+            + kinds
+            + _calibration_details(evaluation, split)
+            + "</details>"
+        )
+    return "".join(parts)
+
+
+def _floor(evaluation: Evaluation, split: str, metric: str) -> str:
+    row = find_row(evaluation.rows, "uniform", split, metric)
+    return number(row["floor"]) if row else "\u2013"
+
+
+def _by_kind(evaluation: Evaluation, split: str) -> str:
+    rows = []
+    models = [m for m in evaluation.answers if m != "uniform"]
+    for kind in KINDS:
+        for metric in KIND_METRICS:
+            cells = [_cell(evaluation.row(model, split, metric, kind)) for model in models]
+            row = evaluation.row(models[0], split, metric, kind) if models else None
+            if row and row["n"]:
+                rows.append([f"{kind}: {escape(metric)}", str(row["n"]), *cells])
+    return html_table(["kind and metric", "asks", *map(_name, models)], rows, "By kind of ask")
+
+
+def _calibration_details(evaluation: Evaluation, split: str) -> str:
+    rows = []
+    models = list(evaluation.answers)
+    for metric in CALIBRATION_METRICS:
+        cells = []
+        for model in models:
+            row = evaluation.row(model, split, metric, "choice")
+            null = ""
+            if row and row["null_mean"] is not None:
+                null = (
+                    f"<small>null {number(row['null_mean'])}, 95% {number(row['null_q95'])}</small>"
+                )
+            cells.append(_cell(row) + null)
+        rows.append([f"{escape(metric)}<br><small>{escape(MEANING[metric])}</small>", *cells])
+    return html_table(["choice calibration", *map(_name, models)], rows)
