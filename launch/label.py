@@ -1,8 +1,8 @@
 r"""Labels scenarios: Bayesian inference turns every question into a distribution over answers.
 
 Reads WORKDIR/scenarios, writes WORKDIR/labels/<split>-*.jsonl, rejects.jsonl (every refused
-scenario with its reason) and summary.json. Killed at any time and started again, it redoes at most one shard
-and ends with the same bytes.
+scenario with its reason) and summary.json. Killed at any time and started again, it redoes at most
+one shard and ends with the same bytes.
 
   python -m launch.label --config=configs/quickstart.py --workdir=runs/mine
 """

@@ -11,13 +11,17 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
 from launch.settings import build, resolved
 from launch.workdir import SECTIONS, Workdir
 from ppt_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ppt_jax.data.packing import PackConfig
+    from ppt_jax.models.decoder import DecoderConfig
 
 Stage = Callable[[ml_collections.ConfigDict, pathlib.Path], None]
 
@@ -26,16 +30,16 @@ def author(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Writes scenarios/ and corpus.json."""
     from ppt_jax.authoring.author import AuthorConfig, author_corpus
 
-    author_corpus(build(AuthorConfig, _seeded(config, "author"), "author"), workdir)
+    author_corpus(build(AuthorConfig, seeded(config, "author"), "author"), workdir)
 
 
 def label(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Reads scenarios/, writes labels/."""
     from ppt_jax.inference.job import run_label_job
 
-    from ppt_jax.inference.labels import LabelConfig
+    from ppt_jax.inference.config import LabelConfig
 
-    settings = build(LabelConfig, _seeded(config, "label"), "label")
+    settings = build(LabelConfig, seeded(config, "label"), "label")
     run_label_job(workdir / "scenarios", workdir / "labels", settings)
 
 
@@ -49,8 +53,8 @@ def dataset(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         training_texts,
     )
 
-    _packing(config, "packing", "train")  # bad values are refused before the work
-    _packing(config, "evaluation_packing", "full")
+    packing_config(config, "packing", "train")  # bad values are refused before the work
+    packing_config(config, "evaluation_packing", "full")
     settings = build(TokenizerConfig, config.data.tokenizer, "data.tokenizer")
     built = build_dataset(workdir / "labels", workdir / "dataset")
     tokenizer = train_tokenizer(training_texts(built.split("train")), settings)
@@ -68,23 +72,21 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     from ppt_jax.data.pipeline import StreamConfig, packed_batches
     from ppt_jax.data.tokenizer import load_tokenizer
     from ppt_jax.data.trees import Compiler
-    from ppt_jax.models.decoder import DecoderConfig
     from ppt_jax.storage import content_hash
     from ppt_jax.training.loop import TrainConfig
     from ppt_jax.training.loop import train as run_training
 
-    settings = build(TrainConfig, _seeded(config, "train"), "train")
-    packing = _packing(config, "packing", "train")
+    settings = build(TrainConfig, seeded(config, "train"), "train")
+    packing = packing_config(config, "packing", "train")
     data = open_dataset(workdir / "dataset")
     tokenizer = load_tokenizer(workdir / "tokenizer")
     compiler = Compiler(tokenizer)
-    model = _model(config, compiler.vocab_size)
-    assert isinstance(model, DecoderConfig)
+    model = model_config(config, compiler.vocab_size)
     trees = {name: compiler.trees(data.split(name)) for name in ("train", "validation")}
     processes = {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
     def batches(split: str, mode: str, *, endless: bool) -> Any:
-        shapes = _packing(config, "story_packing" if mode == "story" else "packing", mode)
+        shapes = packing_config(config, "story_packing" if mode == "story" else "packing", mode)
         units, left_out = units_of(trees[split], shapes)
         if left_out:
             print(f"{split}: left out by the packing: {dict(left_out)}")
@@ -129,7 +131,7 @@ STAGES: Mapping[str, Stage] = {
 }
 
 
-def _seeded(config: ml_collections.ConfigDict, section: str) -> dict[str, Any]:
+def seeded(config: ml_collections.ConfigDict, section: str) -> dict[str, Any]:
     """A section's fields, with the config's seed where the section names none."""
     fields = {"seed": config.seed, **_section(config, section)}
     return fields
@@ -141,8 +143,12 @@ def _section(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
     return config[name].to_dict()
 
 
-def _packing(config: ml_collections.ConfigDict, name: str, mode: str) -> Any:
-    """The `PackConfig` of ``config.data.<name>``; the mode is the stage's, not the user's."""
+def packing_config(config: ml_collections.ConfigDict, name: str, mode: str) -> PackConfig:
+    """The `PackConfig` of ``config.data.<name>``; the mode is the stage's, not the user's.
+
+    Raises:
+      UserError: the section is missing or a field is wrong.
+    """
     from ppt_jax.data.packing import PackConfig
 
     section = config.data.get(name)
@@ -151,7 +157,8 @@ def _packing(config: ml_collections.ConfigDict, name: str, mode: str) -> Any:
     return build(PackConfig, {**section.to_dict(), "mode": mode}, f"data.{name}")
 
 
-def _model(config: ml_collections.ConfigDict, vocab_size: int) -> Any:
+def model_config(config: ml_collections.ConfigDict, vocab_size: int) -> DecoderConfig:
+    """The `DecoderConfig` of ``config.model`` for a tokenizer of `vocab_size` ids."""
     from ppt_jax.models.decoder import DecoderConfig
 
     return build(DecoderConfig, {"vocab_size": vocab_size, **_section(config, "model")}, "model")
@@ -166,23 +173,23 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     from ppt_jax.authoring.author import AuthorConfig
     from ppt_jax.data.tokenizer import TokenizerConfig
     from ppt_jax.evaluation.tables import EvaluationConfig
-    from ppt_jax.inference.labels import LabelConfig
+    from ppt_jax.inference.config import LabelConfig
     from ppt_jax.training.loop import TrainConfig
 
     known = {section for names in SECTIONS.values() for section in names}
     for name in config:
         if name not in known:
             raise UserError(f"config.{name}: no such section; known: {', '.join(sorted(known))}")
-    build(AuthorConfig, _seeded(config, "author"), "author")
-    build(LabelConfig, _seeded(config, "label"), "label")
+    build(AuthorConfig, seeded(config, "author"), "author")
+    build(LabelConfig, seeded(config, "label"), "label")
     build(TokenizerConfig, config.data.tokenizer, "data.tokenizer")
-    _packing(config, "packing", "train")
-    _packing(config, "evaluation_packing", "full")
-    train_settings = build(TrainConfig, _seeded(config, "train"), "train")
+    packing_config(config, "packing", "train")
+    packing_config(config, "evaluation_packing", "full")
+    train_settings = build(TrainConfig, seeded(config, "train"), "train")
     if train_settings.lm_steps:
-        _packing(config, "story_packing", "story")
-    _model(config, 2048)
-    build(EvaluationConfig, _seeded(config, "evaluate"), "evaluate")
+        packing_config(config, "story_packing", "story")
+    model_config(config, 2048)
+    build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
 
 
 def run_stage(stage: str, config: ml_collections.ConfigDict, workdir: str) -> None:

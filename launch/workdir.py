@@ -69,13 +69,7 @@ class Workdir:
         return settings
 
     def _record(self, stage: str) -> dict[str, Any] | None:
-        file = self.path / "stages" / f"{stage}.json"
-        if not file.exists():
-            return None
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{file}: cannot be read ({error}); use a new --workdir") from error
+        return _read_record(self.path, stage)
 
     def check(self, stages: tuple[str, ...] = tuple(SECTIONS)) -> None:
         """Refuses a folder whose stages were made with other settings, naming every field.
@@ -103,8 +97,8 @@ class Workdir:
         return record is not None and bool(record["done"])
 
     def seconds(self) -> dict[str, float]:
-        """Wall-clock seconds spent in each stage that has finished."""
-        return {s: r["seconds"] for s in SECTIONS if (r := self._record(s)) is not None}
+        """Wall-clock seconds spent in each stage so far."""
+        return read_seconds(self.path)
 
     def require(self, stage: str) -> None:
         """Refuses to go on before every earlier stage has finished.
@@ -153,3 +147,23 @@ class Workdir:
             row["seconds"] = round(spent + time.monotonic() - start, 1)
             write_atomic(file, json.dumps(row, indent=1))
         return True
+
+
+def _read_record(path: pathlib.Path, stage: str) -> dict[str, Any] | None:
+    file = path / "stages" / f"{stage}.json"
+    if not file.exists():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); use a new --workdir") from error
+
+
+def read_seconds(path: pathlib.Path) -> dict[str, float]:
+    """Wall-clock seconds spent in each stage that a work folder has begun.
+
+    Args:
+      path: the work folder.
+    """
+    records = {stage: _read_record(path, stage) for stage in SECTIONS}
+    return {stage: row["seconds"] for stage, row in records.items() if row}

@@ -1,0 +1,198 @@
+"""The evaluate stage: answers of the models before and after, tables, report."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import math
+import pathlib
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from launch.settings import build, resolved
+from launch.stages import model_config, packing_config, seeded
+from launch.workdir import read_seconds
+from ppt_jax import __version__
+from ppt_jax.data.dataset import Dataset, open_dataset
+from ppt_jax.data.packing import Batch, units_of
+from ppt_jax.data.pipeline import StreamConfig, packed_batches
+from ppt_jax.data.records import AskRecord, ScenarioRecord
+from ppt_jax.data.supports import support_of
+from ppt_jax.data.tokenizer import load_tokenizer
+from ppt_jax.data.trees import Compiler
+from ppt_jax.errors import UserError
+from ppt_jax.evaluation.items import Item, Target, write_items
+from ppt_jax.evaluation.readout import read_answers
+from ppt_jax.evaluation.report import ReportInputs, read_history, write_report
+from ppt_jax.evaluation.tables import EvaluationConfig, evaluate, write_results
+from ppt_jax.models.answers import StopSets, answer_log_probs
+from ppt_jax.models.decoder import Params, count_parameters, make_apply
+from ppt_jax.progress import Progress
+from ppt_jax.training.loop import TrainConfig, initial_params, load_params
+
+
+def targets_of(records: Sequence[ScenarioRecord], split: str) -> list[Target]:
+    """The asks of a split as evaluation targets, in the order in which trees number them.
+
+    Args:
+      records: the split's scenarios.
+      split: its name.
+    """
+    return [_target(record, ask, split) for record in records for ask in record.asks]
+
+
+def _target(record: ScenarioRecord, ask: AskRecord, split: str) -> Target:
+    def known(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    return Target(
+        item_id=f"{record.id}/{ask.id}",
+        cluster_id=record.id,
+        split=split,
+        kind=ask.kind,
+        support=support_of(ask.kind, ask.options).answers,
+        target_K=ask.target_K,
+        prior_K=ask.prior_K,
+        label_error=known(ask.error),
+        information=known(ask.information),
+        true_answer=None if ask.true_answer < 0 else ask.true_answer,
+        true_rank=known(ask.true_rank),
+        motif=record.motif,
+        family=record.family,
+        question=ask.text,
+        story=record.story,
+        scale=(ask.low, ask.high) if ask.kind == "value" else None,
+        unit=ask.unit,
+    )
+
+
+def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """Evaluates the run in a work folder and writes items, results and report.
+
+    Args:
+      config: the recipe.
+      workdir: folder with dataset/, tokenizer/ and train/.
+
+    Raises:
+      UserError: something is missing, or does not belong together.
+    """
+    settings = build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
+    data = open_dataset(workdir / "dataset")
+    models, answers = _models(config, workdir)
+    items: list[Item] = []
+    fit: list[Item] = []
+    for split in ("validation", *settings.splits):
+        if split not in data.counts:
+            continue
+        found = answers(data, split, models)
+        (fit if split == "validation" else items).extend(found)
+    if not items:
+        raise UserError(f"{workdir}: the dataset has none of {', '.join(settings.splits)}")
+    write_items(workdir / "evaluation" / "items.jsonl", items)
+    write_items(workdir / "evaluation" / "validation_items.jsonl", fit)
+    training = data.split("train")
+    labels = [(record.motif, ask.kind, ask.target_K) for record in training for ask in record.asks]
+    ranks = [ask.true_rank for record in training for ask in record.asks]
+    result = evaluate(items, fit, labels, settings)
+    header = _header(config, workdir, data, models)
+    write_results(workdir, result, {**header, "config": resolved(config)})
+    inputs = ReportInputs(
+        result,
+        header=header,
+        history=read_history(workdir / "train" / "metrics.jsonl"),
+        corpus=_read(workdir / "corpus.json"),
+        labels=_read(workdir / "labels" / "summary.json"),
+        label_ranks=[rank for rank in ranks if not math.isnan(rank)],
+    )
+    write_report(workdir, inputs)
+
+
+def _models(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> tuple[dict[str, Params], Callable[[Dataset, str, Mapping[str, Params]], Iterator[Item]]]:
+    """The parameters before and after, and the function that lets them answer a split."""
+    tokenizer = load_tokenizer(workdir / "tokenizer")
+    compiler = Compiler(tokenizer)
+    shapes = packing_config(config, "evaluation_packing", "full")
+    train_settings = build(TrainConfig, seeded(config, "train"), "train")
+    decoder = model_config(config, compiler.vocab_size)
+    folder = workdir / "train"
+    before = (
+        load_params(folder, decoder, "lm")
+        if train_settings.lm_steps
+        else initial_params(train_settings, decoder)
+    )
+    models = {"before": before, "after": load_params(folder, decoder, "best")}
+    apply = make_apply(decoder)
+
+    @functools.cache
+    def forward(stops_key: bytes) -> Any:
+        stops = StopSets.from_mask(compiler.stop_SV)
+        return jax.jit(
+            lambda params, batch: answer_log_probs(
+                apply(params, batch, None), batch, stops, shapes.max_answers
+            )
+        )
+
+    def answers(data: Dataset, split: str, models: Mapping[str, Params]) -> Iterator[Item]:
+        records = list(data.split(split))
+        targets = targets_of(records, split)
+        units, left_out = units_of(compiler.trees(records), shapes)
+        if left_out:
+            raise UserError(
+                f"{split}: {dict(left_out)} asks do not fit the rows of "
+                "config.data.evaluation_packing; raise its tokens, nodes or edges"
+            )
+        stream = StreamConfig(shuffle=False, epochs=1)
+        batches: list[Batch] = list(packed_batches(units, shapes, stream, pad=compiler.pad))
+        run = forward(np.packbits(compiler.stop_SV).tobytes())
+        with Progress(f"evaluate {split}", len(models) * len(batches), "batch") as bar:
+            for name, params in models.items():
+
+                def logp_of(batch: Mapping[str, Any], params: Params = params) -> np.ndarray:
+                    logp_BAK = np.asarray(run(params, dict(batch)))
+                    bar.advance()
+                    return logp_BAK
+
+                yield from read_answers(name, targets, batches, logp_of)
+
+    return models, answers
+
+
+def _header(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    data: Dataset,
+    models: Mapping[str, Params],
+) -> dict[str, str]:
+    """What the report's header card shows."""
+    model, steps = config.model, config.train.steps
+    asks = ", ".join(f"{name} {size['asks']:,}" for name, size in data.counts.items())
+    scenarios = sum(size["scenarios"] for size in data.counts.values())
+    seconds = read_seconds(workdir)
+    times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("jax", "flax", "numpyro", "grain")
+    )
+    device = jax.devices()[0]
+    return {
+        "Model": f"decoder, {count_parameters(models['after']):,} parameters, "
+        f"{model.layers} layers of width {model.width}, {steps:,} steps",
+        "Scenarios": f"{scenarios:,}",
+        "Asks by split": asks,
+        "Time by stage": times,
+        "Versions": f"ppt_jax {__version__}, {versions}, Python {platform.python_version()}",
+        "Device": f"{jax.device_count()} x {device.device_kind}",
+        "Seed": str(config.seed),
+    }
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON object, or nothing where the file is missing (the report says so)."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
