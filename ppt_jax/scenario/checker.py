@@ -84,7 +84,9 @@ class Checker:
                 return self._index(expr, bound)
             case Unary(op="-"):
                 inner = self.number(expr.operand, bound)
-                return types.real(-inner.high, -inner.low, unit=inner.unit, smooth=inner.smooth)
+                return types.real(
+                    0.0 - inner.high, 0.0 - inner.low, unit=inner.unit, smooth=inner.smooth
+                )
             case Unary():
                 self.boolean(expr.operand, bound)
                 return BOOLEAN
@@ -361,7 +363,8 @@ class Checker:
             _fail(f"{expr.set!r} is not a set{did_you_mean(expr.set, self.sets)}", expr)
         if expr.set in bound:
             _fail(
-                f"{expr.set!r} is already an index here; a formula walks through a set once", expr
+                f"{expr.set!r} is already an index here; put this {expr.function} into a let of its own",
+                expr,
             )
         body = self.number(expr.body, (*bound, expr.set))
         return types.repeat(body, len(self.sets[expr.set]), expr.function == "average")

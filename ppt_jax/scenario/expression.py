@@ -157,7 +157,8 @@ def parse_expression(text: str, *, kind: FormulaKind) -> Expr:
             warnings.simplefilter("ignore")
             tree = ast.parse(body, mode="eval").body
     except SyntaxError as error:
-        at = min(max((error.offset or 1) - 1 + start, 0), len(text))
+        # Python's offset counts characters from 1, and is 0 where the text ends too early.
+        at = min(error.offset - 1 + start, len(text)) if error.offset else len(text)
         raise ExpressionError(f"this is not a formula ({error.msg})", at) from None
     except (ValueError, MemoryError, RecursionError) as error:
         raise ExpressionError(f"this is not a formula ({error})", 0) from None
