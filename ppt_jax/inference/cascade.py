@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 
 from ppt_jax.errors import UserError
 from ppt_jax.inference import exact
-from ppt_jax.inference.config import LabelConfig
-from ppt_jax.inference.labels import SoftLabel
+from ppt_jax.inference.labels import LabelConfig, SoftLabel
 from ppt_jax.inference.routes import (
     Outcome,
     Prepared,

@@ -107,14 +107,24 @@ def _labels(program: Any, out_RP: Any) -> Any:
 
 @functools.cache
 def _compiled(rows: int, wide: bool) -> Any:
-    def scanned(programs: Any, z_KLP: Any, u_KLP: Any) -> Any:
+    def scanned(programs: Any, z_KLP: Any, u_KLP: Any, count: Any) -> Any:
         def one(V: Any, program: Any) -> Any:
             V, out_RP = _interpret(V, program, z_KLP, u_KLP)
             return V, _labels(program, out_RP)
 
-        return lax.scan(one, jnp.zeros((rows, z_KLP.shape[-1])), programs)[1]
+        V = jnp.zeros((rows, z_KLP.shape[-1]))
+        shapes = jax.eval_shape(one, V, jax.tree.map(lambda field: field[0], programs))[1]
+        size = len(programs["first"])
+        made = jax.tree.map(lambda s: jnp.zeros((size, *s.shape), s.dtype), shapes)
 
-    def side_by_side(programs: Any, z_KLP: Any, u_KLP: Any) -> Any:
+        def body(i: Any, state: Any) -> Any:
+            V, made = state
+            V, summary = one(V, jax.tree.map(lambda field: field[i], programs))
+            return V, jax.tree.map(lambda field, row: field.at[i].set(row), made, summary)
+
+        return lax.fori_loop(0, count, body, (V, made))[1]
+
+    def side_by_side(programs: Any, z_KLP: Any, u_KLP: Any, count: Any) -> Any:
         def one(program: Any) -> Any:
             V = jnp.zeros((rows, z_KLP.shape[-1]))
             return _labels(program, _interpret(V, program, z_KLP, u_KLP)[1])
@@ -213,7 +223,7 @@ def run_tables(
         padded += [_empty(padded[0])] * (batch - len(padded))
         programs = {key: np.stack([p[key] for p in padded]) for key in padded[0]}
         z_KLP, u_KLP = _device_points(count, latents, seed)
-        made = jax.device_get(_compiled(rows, wide)(programs, z_KLP, u_KLP))
+        made = jax.device_get(_compiled(rows, wide)(programs, z_KLP, u_KLP, np.int32(len(members))))
         for place, i in enumerate(members):
             results[i] = jax.tree.map(lambda field, at=place: np.asarray(field[at]), made)
 

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ppt_jax.inference import exact, kernel
-from ppt_jax.inference.config import LabelConfig
 from ppt_jax.inference.graph import reachable
 from ppt_jax.inference.importance import weight_group
-from ppt_jax.inference.labels import SoftLabel, ask_scale, weighted_label
+from ppt_jax.inference.labels import LabelConfig, SoftLabel, ask_scale, weighted_label
 from ppt_jax.inference.program import Program, lower
 from ppt_jax.inference.signature import Structure, structure_of
 from ppt_jax.inference.simulate import node_values
