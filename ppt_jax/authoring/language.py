@@ -30,11 +30,16 @@ def fix_articles(text: str) -> str:
       >>> fix_articles("A evening with an dog and a 8-in-10 chance")
       'An evening with a dog and an 8-in-10 chance'
     """
-    return _ARTICLE.sub(lambda m: _same_case(m[1], with_article(m[2])), text)
 
+    def right(match: re.Match[str]) -> str:
+        before = text[: match.start()].rstrip()
+        capital = match[1][0].isupper()
+        if capital and before and before[-1] not in '.!?:"':
+            return match[0]  # a label such as "wine A"
+        phrase = with_article(match[2])
+        return phrase[0].upper() + phrase[1:] if capital else phrase
 
-def _same_case(model: str, text: str) -> str:
-    return text[:1].upper() + text[1:] if model[0].isupper() else text
+    return _ARTICLE.sub(right, text)
 
 
 def join_words(words: Sequence[str], last: str = "and") -> str:
