@@ -89,10 +89,14 @@ class PackedBatches(grain.IterDataset):
 
 @dataclasses.dataclass
 class _Row:
-    """One row while it fills: stream positions of its units, and the room they take."""
+    """One row while it fills: its units with their stream positions, and the room they take."""
 
-    positions: list[int]
+    units: list[tuple[int, Unit]]
     size: Size
+
+    @property
+    def positions(self) -> list[int]:
+        return [position for position, _ in self.units]
 
 
 class _PackedIterator(grain.DatasetIterator):
@@ -120,16 +124,17 @@ class _PackedIterator(grain.DatasetIterator):
 
     def _place(self, position: int) -> None:
         """Puts one unit into the first open row that has room."""
-        size = self._unit(position).size
+        unit = self._unit(position)
         for row in self._open:
-            if (row.size + size).fits(self._config):
-                row.positions.append(position)
-                row.size = row.size + size
+            size = row.size + unit.size
+            if size.fits(self._config):
+                row.units.append((position, unit))
+                row.size = size
                 return
         if len(self._open) == self._config.open_rows:
             fullest = max(range(len(self._open)), key=lambda at: self._open[at].size.tokens)
             self._closed.append(self._open.pop(fullest))
-        self._open.append(_Row([position], size))
+        self._open.append(_Row([(position, unit)], unit.size))
 
     def __next__(self) -> Batch:
         rows = self._config.rows
@@ -146,8 +151,7 @@ class _PackedIterator(grain.DatasetIterator):
         first = own * self._stream.process_index
         batch = empty_batch(own, self._config, self._pad)
         for at, row in enumerate(batch_rows[first : first + own]):
-            units = [(position, self._unit(position)) for position in row.positions]
-            fill_row(batch, at, units, self._config, self._stream.seed)
+            fill_row(batch, at, row.units, self._config, self._stream.seed)
         return batch
 
     def get_state(self) -> dict[str, Any]:
@@ -155,8 +159,8 @@ class _PackedIterator(grain.DatasetIterator):
         return {
             "fingerprint": self._fingerprint,
             "next": self._next,
-            "open": [list(row.positions) for row in self._open],
-            "closed": [list(row.positions) for row in self._closed],
+            "open": [row.positions for row in self._open],
+            "closed": [row.positions for row in self._closed],
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -176,10 +180,8 @@ class _PackedIterator(grain.DatasetIterator):
         self._closed = [self._row(positions) for positions in state["closed"]]
 
     def _row(self, positions: Sequence[int]) -> _Row:
-        size = Size()
-        for position in positions:
-            size = size + self._unit(position).size
-        return _Row(list(positions), size)
+        units = [(position, self._unit(position)) for position in positions]
+        return _Row(units, sum((unit.size for _, unit in units), Size()))
 
 
 def units_fingerprint(units: Sequence[Unit], config: PackConfig, stream: StreamConfig) -> str:

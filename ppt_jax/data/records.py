@@ -42,7 +42,7 @@ class AskRecord:
       true_answer: answer index of the stored truth, -1 when unknown.
       true_rank: posterior CDF at the truth (mid-ranked, 0..1), NaN when unknown.
       route: how the label was computed.
-      ess: effective sample size (infinite for exact routes is stored as NaN).
+      ess: effective sample size; infinite for exact routes (``null`` in the row).
       error: estimated total-variation error of the label over 20 bins.
       information: KL(posterior || prior) over the answers, nats.
     """
@@ -120,7 +120,7 @@ def _ask(ask: Mapping[str, Any], label: Mapping[str, Any], where: str) -> AskRec
         raise RecordError(f"{where}, field 'kind': {kind!r} is none of {', '.join(KINDS)}")
     options = tuple(ask.get("options") or ()) if kind == "choice" else ()
     if kind == "choice" and not options:
-        options = ("no", "yes")
+        raise RecordError(f"{where}, field 'options': a choice must list its options")
     size = len(support_of(kind, options))
     truth = label.get("true_answer")
     if truth is not None and (not isinstance(truth, int) or not -1 <= truth < size):
@@ -138,7 +138,7 @@ def _ask(ask: Mapping[str, Any], label: Mapping[str, Any], where: str) -> AskRec
         true_answer=-1 if truth is None else truth,
         true_rank=_float(label.get("true_rank"), f"{where}, field 'true_rank'"),
         route=_text(label, "route", where, required=False),
-        ess=_float(label.get("ess"), f"{where}, field 'ess'"),
+        ess=_float(label.get("ess"), f"{where}, field 'ess'", math.inf),
         error=_float(label.get("error"), f"{where}, field 'error'"),
         information=_float(label.get("information"), f"{where}, field 'information'"),
     )

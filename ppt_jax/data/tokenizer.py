@@ -13,7 +13,7 @@ import dataclasses
 import json
 import os
 import pathlib
-import tempfile
+import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -171,20 +171,29 @@ def save_tokenizer(
 ) -> None:
     """Saves a tokenizer for `transformers.AutoTokenizer.from_pretrained`, whole or not at all.
 
+    A tokenizer that lies there already is replaced.
+
     Raises:
-      UserError: the folder exists already, or cannot be written.
+      UserError: the folder holds something else, or cannot be written.
     """
     target = pathlib.Path(directory)
-    if target.exists():
-        raise UserError(f"{target}: exists already; remove it to save another tokenizer there")
+    if target.exists() and not (target / "tokenizer.json").exists():
+        raise UserError(f"{target}: exists and is no tokenizer; name another folder")
+    part = target.with_name(f".{target.name}.part")
+    old = target.with_name(f".{target.name}.old")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tokenizer-") as folder:
-            part = pathlib.Path(folder) / "tokenizer"
-            tokenizer.save_pretrained(part)
-            os.replace(part, target)
-    except OSError as error:
-        raise UserError(f"{target}: cannot write the tokenizer ({error.strerror})") from error
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        part.mkdir(parents=True)
+        tokenizer.save_pretrained(part)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(part, target)
+    except Exception as error:  # `tokenizers` reports a full disk as a plain Exception
+        raise UserError(f"{target}: cannot write the tokenizer ({error})") from error
+    finally:
+        for leftover in (part, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def load_tokenizer(directory: str | os.PathLike[str]) -> Any:

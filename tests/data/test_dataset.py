@@ -257,6 +257,7 @@ def broken(change: Any) -> dict[str, Any]:
         (lambda r: r["labels"][1].update(error="big"), "field 'error': must be a number"),
         (lambda r: r["scenario"].pop("story"), "field 'story'"),
         (lambda r: r["scenario"]["ask"][0].update(kind="guess"), "'guess' is none of"),
+        (lambda r: r["scenario"]["ask"][1].update(options=[]), "ask 'q1', field 'options'"),
         (lambda r: r.pop("scenario"), "field 'scenario'"),
         (lambda r: r.pop("labels"), "field 'labels'"),
         (lambda r: r["scenario"].update(ask=[]), r"field 'scenario\.ask'"),

@@ -78,8 +78,15 @@ def test_auto_tokenizer_loads_it_with_chat_template(tmp_path: pathlib.Path) -> N
         loaded.apply_chat_template([{"role": "tool", "content": "x"}], tokenize=False)
     ours = load_tokenizer(tmp_path / "tokenizer")
     assert ours.get_vocab() == loaded.get_vocab()
-    with pytest.raises(UserError, match="exists already"):
-        save_tokenizer(TRAINED["whole"], tmp_path / "tokenizer")
+    save_tokenizer(TRAINED["digits"], tmp_path / "tokenizer")  # replaced as a whole
+    assert load_tokenizer(tmp_path / "tokenizer").get_vocab() == TRAINED["digits"].get_vocab()
+    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer"]
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match="is no tokenizer"):
+        save_tokenizer(TRAINED["whole"], tmp_path / "other")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        save_tokenizer(TRAINED["whole"], tmp_path / "file" / "tokenizer")
 
 
 def test_training_is_deterministic(tmp_path: pathlib.Path) -> None:
