@@ -6,7 +6,9 @@ import pytest
 
 from ppt_jax.data.layout import Batch, batch_of, sample_leaves, uniform_of
 from ppt_jax.data.packing import PackConfig, balanced_shapes, units_of
-from ppt_jax.data.trees import Compiler, ScenarioTree, answer_paths, merge
+from ppt_jax.data.supports import Support, support_of
+from ppt_jax.data.trees import AskTree, Compiler, ScenarioTree, answer_paths, merge
+from ppt_jax.data.tries import AnswerTries
 from ppt_jax.errors import UserError
 from tests.data import examples
 
@@ -341,3 +343,47 @@ def test_too_many_units_for_a_batch() -> None:
     config = PackConfig(rows=1, tokens=400, nodes=300, edges=500, asks=4)
     with pytest.raises(UserError, match="rows"):
         batch_of(units_of(trees, config)[0], config)
+
+
+def test_worked_example_of_the_docs() -> None:
+    tries = AnswerTries(examples.tokenizer_of("digits"))
+    numbers = tries.trie(Support(("4", "42", "7"), (4.0, 42.0, 7.0)), "<")
+    merged = merge([[1, 2, 3, 4], [1, 2, 5, 4]])
+    tree = ScenarioTree(
+        "docs",
+        merged.token_P,
+        merged.position_P,
+        merged.end_P,
+        merged.parent_P,
+        2,
+        (
+            AskTree(merged.roots[0], numbers, np.array([0.5, 0.3, 0.2]), 0, "docs/a"),
+            AskTree(
+                merged.roots[1],
+                tries.trie(support_of("choice", ["no", "yes"]), "<"),
+                np.array([0.9, 0.1]),
+                1,
+                "docs/b",
+            ),
+        ),
+    )
+    config = PackConfig(rows=1, tokens=16, nodes=8, edges=11, asks=2, mode="full")
+    batch = {
+        name: array[0].tolist()
+        for name, array in batch_of(units_of([tree], config)[0], config).items()
+    }
+    stop = tries.vocab_size
+    four, two, seven, no, y, es = (
+        tries.encode(text)[0] for text in ("4", "2", "7", "no", "y", "es")
+    )
+    assert batch["tokens_BT"] == [1, 2, 3, 4, four, two, seven, 5, 4, no, y, es, 0, 0, 0, 0]
+    assert batch["positions_BT"] == [0, 1, 2, 3, 4, 5, 4, 2, 3, 4, 4, 5, 0, 0, 0, 0]
+    assert batch["end_BT"] == [12, 12, 7, 7, 6, 6, 7, 12, 12, 10, 12, 12, 13, 14, 15, 16]
+    assert batch["node_BN"] == [3, 4, 5, 6, 8, 9, 10, 11]
+    assert batch["edge_node_BE"] == [0, 1, 1, 2, 0, 3, 4, 5, 4, 6, 7]
+    assert batch["edge_token_BE"] == [
+        four, stop, two, stop, seven, stop, no, stop, y, es, stop
+    ]  # fmt: skip
+    assert batch["edge_parent_BE"] == [-1, 0, 0, 2, -1, 4, -1, 6, -1, 8, 9]
+    assert batch["edge_answer_BE"] == [-1, 0, -1, 1, -1, 2, -1, 101, -1, -1, 102]
+    np.testing.assert_allclose(batch["edge_mass_BE"][:6], [0.8, 0.5, 0.3, 0.3, 0.2, 0.2], rtol=1e-6)
