@@ -205,7 +205,10 @@ def identity(
 
 
 def check_identity(
-    path: str | os.PathLike[str], now: dict[str, Any], accept: Collection[str] = ()
+    path: str | os.PathLike[str],
+    now: dict[str, Any],
+    accept: Collection[str] = (),
+    only: str | None = None,
 ) -> None:
     """Compares a run with the one that wrote the checkpoints beside it; a first run writes it down.
 
@@ -213,6 +216,7 @@ def check_identity(
       path: the ``train.json``.
       now: of `identity`.
       accept: names, or beginnings of names ("versions"), that may differ.
+      only: compare this part alone, and write nothing.
 
     Raises:
       CheckpointError: something differs; the message names each field with both values.
@@ -220,6 +224,8 @@ def check_identity(
     path = pathlib.Path(path)
     if path.exists():
         (_, before), *_ = list(read_jsonl(path)) or [(0, {})]
+        if only is not None:
+            before, now = ({only: part.get(only)} for part in (before, json.loads(json.dumps(now))))
         lines = [
             line
             for name, line in _differences(before, now, "")
@@ -231,7 +237,7 @@ def check_identity(
                 + "\n  ".join(lines)
                 + "\nUse another workdir, or the same settings, versions, data and devices."
             )
-    else:
+    elif only is None:
         write_atomic(path, json.dumps(now) + "\n")
 
 

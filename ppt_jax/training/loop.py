@@ -22,7 +22,6 @@ from ppt_jax.models.answers import StopSets
 from ppt_jax.models.decoder import DecoderConfig, Params, count_parameters, make_apply
 from ppt_jax.progress import Progress
 from ppt_jax.training.checkpoint import (
-    CheckpointError,
     Checkpoints,
     check_identity,
     identity,
@@ -442,19 +441,10 @@ def load_params(
     folders = {"best": "ppt_best", "last": "ppt", "lm": "lm"}
     if which not in folders:
         raise UserError(f"load_params: unknown {which!r}; known are {', '.join(folders)}")
+    folder = pathlib.Path(workdir) / "checkpoints"
+    check_identity(folder / "train.json", {"model": dataclasses.asdict(model)}, only="model")
     abstract = abstract_state(model, optax.sgd(0.0), make_mesh(mesh or MeshConfig())).params
-    folder = pathlib.Path(workdir) / "checkpoints" / folders[which]
-    loaded = restore_params(folder, abstract)
-    wrong = [
-        f"{jax.tree_util.keystr(path)} is {have.shape}, not {want.shape}"
-        for (path, want), have in zip(
-            jax.tree_util.tree_leaves_with_path(abstract), jax.tree.leaves(loaded)
-        )
-        if want.shape != have.shape
-    ]
-    if wrong:
-        raise CheckpointError(f"{folder}: of another model: " + "; ".join(wrong))
-    return loaded
+    return restore_params(folder / folders[which], abstract)
 
 
 def initial_params(config: TrainConfig, model: DecoderConfig) -> Params:

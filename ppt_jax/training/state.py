@@ -25,7 +25,8 @@ class TrainState:
       skipped_in_a_row: int32, such steps since the last good one.
       params: float32 parameters.
       optimizer: Optax state.
-      key: typed PRNG key; each step folds its number in.
+      key: data of the run's PRNG key (uint32; a typed key would get another sharding from the step
+        than from the start, hence a second program); each step folds its number in.
     """
 
     step: jax.Array
@@ -40,7 +41,9 @@ def _fresh(params: Params, optimizer: optax.GradientTransformation, key: jax.Arr
     def zero() -> jax.Array:
         return jnp.zeros((), jnp.int32)
 
-    return TrainState(zero(), zero(), zero(), params, optimizer.init(params), key)
+    return TrainState(
+        zero(), zero(), zero(), params, optimizer.init(params), jax.random.key_data(key)
+    )
 
 
 def state_shardings(

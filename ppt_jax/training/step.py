@@ -83,7 +83,7 @@ def make_step(
         return lax.scan(add, zeros, (parts, keys))[0]
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(state.key, state.step)
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         grads, loss, weight, metrics = accumulated(state.params, batch, key)
         norm = optax.tree_utils.tree_norm(grads) / weight
         good = jnp.isfinite(norm) & jnp.isfinite(loss) & (weight > 0)

@@ -1,0 +1,79 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ppt_jax.errors import UserError
+from ppt_jax.models.attention import attention, visible
+from tests.models.packed import toy_batch
+
+
+def oracle(q, k, v, end_BT):
+    """Loops in float64 over rows, heads and queries: the rule itself, written out."""
+    q, k, v, end_BT = (np.asarray(x, np.float64) for x in (q, k, v, end_BT))
+    out = np.zeros_like(q)
+    group = q.shape[2] // k.shape[2]
+    for b, h, i in np.ndindex(q.shape[0], q.shape[2], q.shape[1]):
+        seen = [j for j in range(i + 1) if i < end_BT[b, j]]
+        scores = k[b, seen, h // group] @ q[b, i, h] / np.sqrt(q.shape[3])
+        weights = np.exp(scores - scores.max())
+        out[b, i, h] = weights @ v[b, seen, h // group] / weights.sum()
+    return out
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    rng = np.random.default_rng(1)
+    end_BT = toy_batch()["end_BT"][:, :50]
+    end_BT = np.minimum(end_BT, 50)
+    shapes = [(2, 50, 4, 8), (2, 50, 2, 8), (2, 50, 2, 8)]
+    return [jnp.asarray(2 * rng.normal(size=s), jnp.float32) for s in shapes], jnp.asarray(end_BT)
+
+
+@pytest.mark.parametrize(("route", "block"), [("dense", 1), ("blocked", 16), ("blocked", 128)])
+def test_matches_the_rule_written_out(arrays, route, block):
+    (q, k, v), end_BT = arrays
+    out = attention(q, k, v, end_BT, route=route, block=block)
+    np.testing.assert_allclose(out, oracle(q, k, v, end_BT), atol=2e-6)
+
+
+@pytest.mark.parametrize("block", [20, 64])
+def test_blocked_gradient_is_that_of_the_dense_form(arrays, block):
+    (q, k, v), end_BT = arrays
+    weight = jnp.asarray(np.random.default_rng(2).normal(size=q.shape), jnp.float32)
+
+    def loss(route, qkv):
+        return (attention(*qkv, end_BT, route=route, block=block) * weight).sum()
+
+    dense = jax.grad(lambda qkv: loss("dense", qkv))((q, k, v))
+    blocked = jax.grad(lambda qkv: loss("blocked", qkv))((q, k, v))
+    for a, b in zip(dense, blocked, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+@pytest.mark.parametrize("route", ["dense", "blocked"])
+def test_bfloat16_stays_near_float32(arrays, route):
+    (q, k, v), end_BT = arrays
+    low = attention(*(x.astype(jnp.bfloat16) for x in (q, k, v)), end_BT, route=route, block=16)
+    assert low.dtype == jnp.bfloat16
+    np.testing.assert_allclose(low.astype(jnp.float32), oracle(q, k, v, end_BT), atol=0.06)
+
+
+def test_blocks_grow_with_the_row_instead_of_the_program():
+    x = jnp.ones((1, 400, 1, 2))
+    end_BT = jnp.full((1, 400), 400)
+    small = jax.make_jaxpr(lambda x: attention(x, x, x, end_BT, block=1))(x)
+    assert str(small).count("dot_general") <= 2 * 32
+
+
+def test_visible_slices_agree_with_the_whole():
+    end_BT = jnp.asarray(toy_batch()["end_BT"])
+    whole = visible(end_BT)
+    np.testing.assert_array_equal(visible(end_BT, 10, 30), whole[:, 10:30, :30])
+    assert whole[:, jnp.arange(96), jnp.arange(96)].all()  # everyone sees itself
+
+
+def test_unknown_route_is_refused(arrays):
+    (q, k, v), end_BT = arrays
+    with pytest.raises(UserError, match="flash"):
+        attention(q, k, v, end_BT, route="flash")
