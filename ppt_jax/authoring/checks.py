@@ -148,9 +148,11 @@ def _check_numbers(scenario: Scenario) -> Iterator[Finding]:
     """
     program = {value for expr in _formulas(scenario) for value in _constants(expr)}
     story = _mask(scenario.story, (*scenario.asides, *_labels(scenario)))
-    told = {reading.value for reading in read_numbers(story, verbal=scenario.told == "verbal")}
+    told = {reading.value for reading in read_numbers(story)}
+    words = {reading.value for reading in read_numbers(story, verbal=True)}
+    known = told | (words if scenario.told == "verbal" else set())
     for value in program:
-        if value not in (0.0, 1.0, 2.0) and not _holds(told, value):
+        if value not in (0.0, 1.0, 2.0) and not _holds(known, value):
             yield Finding("c5_numbers", f"{value:g} is in the program, not in the story")
     structure = {0.0, 1.0, 2.0, float(len(scenario.given))}
     structure |= {float(len(named.members)) for named in scenario.sets}
@@ -225,23 +227,23 @@ def _check_coverage(scenario: Scenario) -> Iterator[Finding]:
         while start >= 0:
             claimed[start : start + len(span)] = True
             start = scenario.story.find(span, start + 1)
+    counts = {0.0, 1.0, 2.0, *(float(len(named.members)) for named in scenario.sets)}
     position, seen = 0, set[str]()
     for part in split_sentences(scenario.story):
         start = scenario.story.index(part, position)
         position = start + len(part)
-        if claimed[start:position].any():
-            continue
         named = [
-            (named.name, label)
-            for named in scenario.sets
-            for label in named.members
+            label
+            for members in scenario.sets
+            for label in members.members
             if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", part)
         ]
+        new = set(named) - seen
+        seen.update(named)
+        if claimed[start:position].any():
+            continue
         text = _mask(part, _labels(scenario))
-        counts = {0.0, 1.0, 2.0, *(float(len(named.members)) for named in scenario.sets)}
         numbers = [r.value for r in read_numbers(text) if r.value not in counts]
-        new = [label for _, label in named if label not in seen]
-        seen.update(label for _, label in named)
         if numbers or (len(named) > 1 and not new):
             yield Finding("coverage", f"no node, observation or aside claims {part!r}")
 

@@ -85,7 +85,7 @@ _VERBAL_SHARE = {
     "rarely": "a few",
     "now and then": "some",
     "fairly often": "a good many",
-    "more often than not": "more than half of the",
+    "more often than not": "the larger part of the",
     "usually": "most",
     "nearly always": "nearly all",
 }
@@ -278,6 +278,11 @@ def read_numbers(text: str, *, verbal: bool = False) -> list[Reading]:
             taken[match.start() : match.end()] = [True] * (match.end() - match.start())
             found.append(Reading(value, match.start(), match.end()))
 
+    if verbal:
+        lowered = text.lower()
+        for words, value in _VERBAL_WORDS.items():
+            for match in re.finditer(rf"\b{re.escape(words)}\b", lowered):
+                claim(match, value)
     for match in _RATIO.finditer(text):
         top, bottom = _value(match[1]), _value(match[2])
         if bottom and top <= bottom:
@@ -292,11 +297,6 @@ def read_numbers(text: str, *, verbal: bool = False) -> list[Reading]:
         claim(match, _FACTORS[match[0].lower()])
     for match in _WORD.finditer(text):
         claim(match, _value(match[0]))
-    if verbal:
-        lowered = text.lower()
-        for words, value in _VERBAL_WORDS.items():
-            for match in re.finditer(rf"\b{re.escape(words)}\b", lowered):
-                claim(match, value)
     return sorted(found, key=lambda reading: reading.start)
 
 

@@ -150,7 +150,7 @@ def bid_and_worth(s: Sketch[Auction]) -> None:
         )
     )
     step = 10 if k.worth[0] < 200 else 50
-    median, factor = s.number(*k.worth, step), s.choose(("1.3", "1.5", "1.8", "2.5"))
+    median, factor = s.number(*k.worth, step), s.choose(("1.3", "1.4", "1.5", "1.7"))
     worth = s.rule(
         s.choose(
             (
@@ -172,13 +172,14 @@ def bid_and_worth(s: Sketch[Auction]) -> None:
     high = s.number(low.value + 0.15, min(0.95, low.value + 0.35), 0.05)
     ends = [f"{round(told.value * 100)} percent" for told in (low, high)]
     shade = s.rule(
-        f"a {k.bid} is between {ends[0]} and {ends[1]} of that worth, every part equally likely"
+        f"{k.bid}s are a fixed part of worth, the same for all here: from {ends[0]} to {ends[1]},"
+        " each equally likely"
     )
-    s.draw("part", f"uniform(low={low.code}, high={high.code})", per="bidder", says=shade)
+    s.draw("part", f"uniform(low={low.code}, high={high.code})", says=shade)
     noise = s.choose(("1.2", "1.25", "1.3"))
     rounding = s.rule(f"small change and moods blur it by a factor of {noise} (one such deviation)")
     s.draw(
-        "bid", f"lognormal(median=worth[bidder] * part[bidder], spread=log({noise}))", per="bidder",
+        "bid", f"lognormal(median=worth[bidder] * part, spread=log({noise}))", per="bidder",
         unit=k.unit, says=rounding,
     )  # fmt: skip
     s.simulate()

@@ -39,7 +39,8 @@ SKINS = (
     ),
     Rival(
         "orchestra", "town orchestra", "in the {town} orchestra",
-        "rehearsal day", "rehearsal days", "shared the score with {other}", "kept the score from {other}",
+        "rehearsal day", "rehearsal days", "shared the score with {other}",
+        "kept the score from {other}",
         "shares the score with {other}",
     ),
     Rival(
