@@ -230,6 +230,8 @@ class _Writer:
         """Lines that come before, and the distribution itself."""
         if draw.family != "pick":
             arguments = {name: self.number(e, _ARGUMENT, bound) for name, e in draw.args}
+            if draw.family == "successes":  # NumPyro indexes a table by it
+                arguments["n"] = self.whole(draw.argument("n"), bound)
             arguments |= {f"{name}_tight": self.number(e, _MINUS, bound) for name, e in draw.args}
             return [], _DISTRIBUTIONS[draw.family].format(**arguments)
         size = len(self.sets[draw.set or ""])
@@ -280,6 +282,16 @@ class _Writer:
             text = f"1.0 * {self.text(expr, bound, _MINUS)}"
             return text if least <= _PRODUCT else f"({text})"
         return self.number(expr, least, bound)
+
+    def whole(self, expr: Expr, bound: tuple[str, ...]) -> str:
+        """The formula as a whole number."""
+        constant = self.checker.check(expr, bound).constant
+        if constant is not None:
+            return str(int(constant))
+        text = self.number(expr, _ARGUMENT, bound)
+        node = self.nodes.get(expr.name) if isinstance(expr, Name | Index) else None
+        drawn = node is not None and isinstance(node.formula, Draw)
+        return text if drawn else f"jnp.asarray({text}, int)"
 
     def expression(self, expr: Expr, bound: tuple[str, ...]) -> tuple[str, int]:
         """The formula as Python and how tightly it binds."""
