@@ -144,7 +144,7 @@ def pick_chance(
     Returns:
       The told probability.
     """
-    if told == "verbal":
+    if told == "verbal" and not form:
         anchors = [item for item in _VERBAL_CHANCES if low <= item.value <= high]
         if anchors:
             return anchors[int(rng.integers(len(anchors)))]
