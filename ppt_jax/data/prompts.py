@@ -54,20 +54,17 @@ def answer_scale(kind: str, unit: str, low: float, high: float, options: Sequenc
 
     Example:
       >>> answer_scale("value", "hours", 5, 40, ())
-      'Answer from 0 to 100, where 0 means 5 hours and 100 means 40 hours.'
+      'Scale from 0 (5 hours) to 100 (40 hours).'
     """
     if kind == "value":
         suffix = f" {unit}" if unit else ""
-        return (
-            f"Answer from 0 to 100, where 0 means {_number(low)}{suffix} "
-            f"and 100 means {_number(high)}{suffix}."
-        )
+        return f"Scale from 0 ({_number(low)}{suffix}) to 100 ({_number(high)}{suffix})."
     if kind == "rank":
-        return "Answer with the standing among 100, where 0 is the lowest and 100 the highest."
+        return "Standing among 100, from 0 (lowest) to 100 (highest)."
     if kind == "chance":
-        return "Answer with the chance from 0 to 100."
+        return "Chance from 0 to 100."
     if kind == "choice":
-        return f"Answer with one of: {', '.join(options)}."
+        return f"Options: {', '.join(options)}."
     raise UserError(f"ask kind {kind!r}: must be one of {', '.join(KINDS)}")
 
 

@@ -115,6 +115,20 @@ def glued() -> transformers.PreTrainedTokenizerFast:
     return from_merges(merges)
 
 
+LLAMA3 = (  # the published pre-tokenisation rule of Llama 3
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def llama3() -> transformers.PreTrainedTokenizerFast:
+    """Numbers of three digits, letters that swallow the bracket ("<J"), stops like ">" + lines."""
+    merges = [(str(tens), str(ones)) for tens in range(1, 10) for ones in range(10)]
+    merges += [("10", "0"), (">", "Ċ"), (">Ċ", "Ċ"), ("<", "J"), ("<", "T"), ("<T", "e")]
+    merges += [("Ġ", "<"), ("u", "n"), ("n", "o")]
+    return from_merges(merges, LLAMA3)
+
+
 def sentencepiece() -> transformers.PreTrainedTokenizerFast:
     """A Llama-2-like tokenizer: metaspace, single digits, bytes for what the alphabet lacks."""
     letters = "▁<>0123456789abcdefghijklmnopqrstuvwxyzJTMIWNA.,?:\n"
@@ -139,13 +153,15 @@ def sentencepiece() -> transformers.PreTrainedTokenizerFast:
     )
 
 
-KINDS = ("whole", "digits", "merged", "glued", "sentencepiece")
+KINDS = ("whole", "digits", "merged", "glued", "llama3", "sentencepiece")
 
 
 def tokenizer_of(kind: str) -> transformers.PreTrainedTokenizerFast:
     """One of `KINDS`."""
     if kind == "glued":
         return glued()
+    if kind == "llama3":
+        return llama3()
     if kind == "sentencepiece":
         return sentencepiece()
     return trained(kind)

@@ -16,12 +16,12 @@ CHATML = (
 
 def test_scales() -> None:
     assert answer_scale("value", "hours", 5, 40.5, ()) == (
-        "Answer from 0 to 100, where 0 means 5 hours and 100 means 40.5 hours."
+        "Scale from 0 (5 hours) to 100 (40.5 hours)."
     )
-    assert "0 means -1 and 100 means 1500000." in answer_scale("value", "", -1, 1.5e6, ())
-    assert "0 is the lowest and 100 the highest" in answer_scale("rank", "", 0, 1, ())
-    assert answer_scale("chance", "", 0, 1, ()) == "Answer with the chance from 0 to 100."
-    assert answer_scale("choice", "", 0, 1, ("no", "yes")) == "Answer with one of: no, yes."
+    assert answer_scale("value", "", -1, 1.5e6, ()) == "Scale from 0 (-1) to 100 (1500000)."
+    assert "from 0 (lowest) to 100 (highest)" in answer_scale("rank", "", 0, 1, ())
+    assert answer_scale("chance", "", 0, 1, ()) == "Chance from 0 to 100."
+    assert answer_scale("choice", "", 0, 1, ("no", "yes")) == "Options: no, yes."
     with pytest.raises(UserError, match="'odds'"):
         answer_scale("odds", "", 0, 1, ())
 
@@ -29,9 +29,9 @@ def test_scales() -> None:
 @pytest.mark.parametrize("kind", examples.KINDS)
 def test_frame_offsets(kind: str) -> None:
     tokenizer = examples.tokenizer_of(kind)
-    prompt = frame(tokenizer, "A story.", "Who?", "Answer with one of: a, b.")
+    prompt = frame(tokenizer, "A story.", "Who?", "Options: a, b.")
     assert prompt.text[: prompt.story_end].endswith("A story.")
-    assert message("A story.", "Who?", "Answer with one of: a, b.") in prompt.text
+    assert message("A story.", "Who?", "Options: a, b.") in prompt.text
     chat = tokenizer.chat_template is not None
     assert prompt.text[prompt.tail :] == ("<" if chat else "Answer: <")
 
