@@ -208,7 +208,7 @@ def packed_batches(
 
     Returns:
       An `IterDataset`: iterate it, save the iterator's ``get_state()``, and compose it with
-      Grain's own transformations (``.map``, ``mp_prefetch``).
+      Grain's own transformations (``.map``, ``ThreadPrefetchIterDataset``).
 
     Raises:
       UserError: no units, or rows that do not divide by the processes.

@@ -3,6 +3,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ppt_jax.data.layout import Batch, batch_of, sample_leaves, uniform_of
 from ppt_jax.data.packing import PackConfig, balanced_shapes, units_of
@@ -209,6 +211,23 @@ def test_merge_of_shared_prefixes() -> None:
     assert merged.roots == (3, 4, 2, 5)
     with pytest.raises(UserError, match="same token"):
         merge([[1, 2], [3]])
+
+
+PATHS = st.lists(st.lists(st.integers(0, 2), max_size=6), min_size=1, max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rests=PATHS)
+def test_merged_paths_come_back_and_share_every_common_prefix(rests: list[list[int]]) -> None:
+    paths = [[9, *rest] for rest in rests]
+    merged = merge(paths)
+    index_P = np.arange(len(merged.token_P))
+    for path, root in zip(paths, merged.roots):
+        on_path = (index_P <= root) & (root < merged.end_P)
+        assert merged.token_P[on_path].tolist() == path
+        assert merged.position_P[root] == len(path) - 1
+    prefixes = {tuple(path[:size]) for path in paths for size in range(1, len(path) + 1)}
+    assert len(merged.token_P) == len(prefixes)
 
 
 def test_ask_whose_prompt_begins_anothers() -> None:
