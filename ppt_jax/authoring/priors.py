@@ -92,7 +92,7 @@ def tell_amount(
       node: node name.
       subject: singular noun phrase, e.g. "the usual wait".
       middle: plausible means or medians.
-      unit: plural unit.
+      unit: plural unit, may be empty.
       per: set that indexes it.
       scope: what the spread runs over; may be empty.
       step: the middle is told as a multiple of this (chosen by magnitude if 0).
@@ -102,14 +102,15 @@ def tell_amount(
     """
     tail = f" {scope}" if scope else ""
     center = s.number(*middle, step)
+    of = f" {unit}" if unit else ""
     if s.maybe():
         factor = s.number(1.4, 2.2, 0.1)
         says = s.rule(
             s.choose(
                 (
-                    f"{subject} has a median of {center} {unit}{tail} and is log-normal:"
+                    f"{subject} has a median of {center}{of}{tail} and is log-normal:"
                     f" one standard deviation is a factor of {factor} up or down",
-                    f"{subject} is log-normal{tail} with a median of {center} {unit}, a factor of"
+                    f"{subject} is log-normal{tail} with a median of {center}{of}, a factor of"
                     f" {factor} being one standard deviation",
                 )
             )
@@ -120,9 +121,9 @@ def tell_amount(
         says = s.rule(
             s.choose(
                 (
-                    f"{subject} averages {center} {unit}{tail}, with a standard deviation of"
+                    f"{subject} averages {center}{of}{tail}, with a standard deviation of"
                     f" {sd}, and is gamma distributed",
-                    f"{subject} follows a gamma curve{tail} with a mean of {center} {unit} and"
+                    f"{subject} follows a gamma curve{tail} with a mean of {center}{of} and"
                     f" a standard deviation of {sd}",
                 )
             )
