@@ -28,11 +28,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppt_jax.data.packing import PackConfig, Size, Unit
+from ppt_jax.data.packing import Batch, PackConfig, Size, Unit
 from ppt_jax.data.trees import AskTree, ScenarioTree
 from ppt_jax.errors import UserError
-
-Batch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

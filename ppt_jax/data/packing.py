@@ -19,6 +19,7 @@ from ppt_jax.data.tries import Trie
 from ppt_jax.errors import UserError
 
 MODES = ("train", "full", "story", "text")
+Batch = dict[str, np.ndarray]  # the arrays of `ppt_jax.data.layout.empty_batch`
 
 
 @dataclasses.dataclass(frozen=True)

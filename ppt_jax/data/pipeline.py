@@ -16,8 +16,8 @@ from typing import Any
 
 import grain
 
-from ppt_jax.data.layout import Batch, empty_batch, fill_row
-from ppt_jax.data.packing import PackConfig, Size, Unit
+from ppt_jax.data.layout import empty_batch, fill_row
+from ppt_jax.data.packing import Batch, PackConfig, Size, Unit
 from ppt_jax.errors import UserError
 from ppt_jax.storage import content_hash
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ppt_jax.data.layout import Batch, batch_of, sample_leaves, uniform_of
-from ppt_jax.data.packing import PackConfig, balanced_shapes, units_of
+from ppt_jax.data.layout import batch_of, sample_leaves, uniform_of
+from ppt_jax.data.packing import Batch, PackConfig, balanced_shapes, units_of
 from ppt_jax.data.supports import Support, support_of
 from ppt_jax.data.trees import AskTree, Compiler, ScenarioTree, answer_paths, merge
 from ppt_jax.data.tries import AnswerTries

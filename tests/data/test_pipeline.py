@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from ppt_jax.data.layout import Batch
-from ppt_jax.data.packing import PackConfig, Unit, units_of
+from ppt_jax.data.packing import Batch, PackConfig, Unit, units_of
 from ppt_jax.data.pipeline import PackedBatches, StreamConfig, packed_batches
 from ppt_jax.data.trees import Compiler, ask_ids
 from ppt_jax.errors import UserError
