@@ -69,8 +69,8 @@ def tug_of_war(s: Sketch[Contest]) -> None:
             (
                 f"On a given day each of them, independently, {k.off} {off.times()}"
                 f" and then reaches only {rest.of('the usual')}",
-                f"Each day each {k.actor} has {off.chance()} of being someone who {k.off},"
-                f" which leaves {rest.of('the usual')}",
+                f"Whether a {k.actor} {k.off} is pure chance: {off.times()} on any day, for each"
+                f" separately; it leaves {rest.of('the usual')}",
             )
         )
     )
@@ -141,6 +141,7 @@ def paired_ranking(s: Sketch[Contest]) -> None:
 
 def _tell_results(s: Sketch[Contest], spans: list[str]) -> None:
     """Puts results into sentences, one or two results each."""
+    s.in_order = True
     lead = ["So far", "Then", "After that", "Later"]
     for start in range(0, len(spans), 2):
         part = spans[start : start + 2]
@@ -202,7 +203,7 @@ def finishing_orders(s: Sketch[Contest]) -> None:
     form = s.rule(
         s.choose(
             (
-                f"On a given day form adds or takes some {k.unit}, standard deviation {noise}",
+                f"Form on the day adds or takes some, standard deviation {noise} {k.unit}",
                 f"Form on the day scatters around that with a standard deviation of {noise}",
             )
         )

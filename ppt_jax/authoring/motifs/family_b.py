@@ -58,7 +58,7 @@ def _share_sentence(s: Sketch[Fault], share: Told, does: str) -> str:
 def explaining_away(s: Sketch[Fault]) -> None:
     """Independent causes meet in a noisy-or; learning one lowers the other."""
     k = s.skin
-    causes = s.some(k.causes, min(3, s.entities(2, 3)))
+    causes = s.some(k.causes, 2 if s.knobs.length == "short" else min(3, s.entities(2, 3)))
     _setting(s)
     powers = []
     for cause in causes:
@@ -66,7 +66,7 @@ def explaining_away(s: Sketch[Fault]) -> None:
         s.draw(cause.key, f"yes(p={share.code})", says=_share_sentence(s, share, cause.does))
         powers.append((cause, power))
     for cause, power in powers:
-        says = s.rule(f"{cause.noun} alone leads to {k.effect_noun} {power.times()}")
+        says = s.rule(f"{cause.noun} alone will lead to {k.effect_noun} {power.times()}")
         s.let(f"by_{cause.key}", f"{power.code} if {cause.key} else 0", says=says)
     leak = s.chance(0.01, 0.1)
     leaks = s.rule(f"with none of these, {k.effect_noun} happens {leak.times()}")
@@ -74,7 +74,7 @@ def explaining_away(s: Sketch[Fault]) -> None:
     factors = " * ".join(f"(1 - by_{cause.key})" for cause in causes)
     s.let("effect_p", f"1 - (1 - {leak.code}) * {factors}", says=leaks)
     s.draw(k.effect, "yes(p=effect_p)")
-    lamp = s.maybe(0.6)
+    lamp = s.maybe(0.45)
     if lamp:
         hit, false = _lamp(s, causes[0].key, causes[0].noun)
     s.simulate()
@@ -119,7 +119,7 @@ def common_cause(s: Sketch[Condition]) -> None:
     for number, sign in enumerate(signs):
         hit, false = s.chance(0.5, 0.9), s.chance(0.05, 0.35)
         if number == 0:
-            text = f"{sign.noun} comes {hit.times()} with {k.noun} and {false.times()} without"
+            text = f"with {k.noun}, one sees {sign.noun} {hit.times()}; without, {false.times()}"
         else:
             text = f"{sign.noun}: {hit.times()} with it, {false.times()} without"
         s.draw(sign.key, f"yes(p={hit.code} if hidden else {false.code})", says=s.rule(text))
@@ -129,7 +129,7 @@ def common_cause(s: Sketch[Condition]) -> None:
     s.simulate()
     for sign in seen:
         s.event(s.see_yes(sign.yes, sign.no, sign.key))
-    s.ask_yes("hidden", f"Is {k.noun} behind this?")
+    s.ask_yes("hidden", f"Does this come from {k.noun}?")
     if len(seen) < len(signs):
         last = signs[-1]
         s.ask_chance(chances[-1], f"a check for {last.noun} comes out positive")
@@ -145,7 +145,9 @@ def chain(s: Sketch[Fault]) -> None:
     share = s.chance(0.1, 0.45)
     s.draw(cause.key, f"yes(p={share.code})", says=_share_sentence(s, share, cause.does))
     hit, miss = s.chance(0.55, 0.9), s.chance(0.05, 0.25)
-    first = s.rule(f"{cause.noun} leads to {k.effect_noun} {hit.times()}, otherwise {miss.times()}")
+    first = s.rule(
+        f"{cause.noun} will lead to {k.effect_noun} {hit.times()}, otherwise {miss.times()}"
+    )
     s.draw(k.effect, f"yes(p={hit.code} if {cause.key} else {miss.code})", says=first)
     after, plain = s.chance(0.55, 0.95), s.chance(0.03, 0.3)
     second = s.rule(
@@ -184,7 +186,7 @@ def preventive(s: Sketch[Fault]) -> None:
     s.draw("guard", f"yes(p={guarded.code})", says=_share_sentence(s, guarded, k.guard_does))
     power, leak, block = s.chance(0.6, 0.95), s.chance(0.02, 0.15), s.chance(0.6, 0.95)
     says = s.rule(
-        f"{cause.noun} leads to {k.effect_noun} {power.times()}; without it, {leak.times()}"
+        f"{cause.noun} will lead to {k.effect_noun} {power.times()}; without it, {leak.times()}"
     )
     stops = s.rule(f"{_the(k.guard)} prevents such trouble {block.times()}")
     s.let("risk", f"{power.code} if {cause.key} else {leak.code}", says=says)
@@ -274,12 +276,14 @@ def causal_power(s: Sketch[Treatment]) -> None:
 def causal_link(s: Sketch[Treatment]) -> None:
     """Is there a link at all: two structures, one with the cause and one without."""
     k = s.skin
-    s.setting(f"{s.place}, nobody is sure whether {k.agent} affects {k.outcome_noun} at all")
+    s.setting(
+        f"{s.place}, nobody is sure whether {k.agent} has anything to do with {k.outcome_noun}"
+    )
     prior = s.chance(0.3, 0.7)
     says = s.rule(
         s.choose(
             (
-                f"Experience gives {prior.chance()} that it does",
+                f"Experience gives {prior.chance()} that it has",
                 f"In like questions there was an effect {prior.times()}",
             )
         )
@@ -302,7 +306,7 @@ def causal_link(s: Sketch[Treatment]) -> None:
     many, few = _counts(s, "with_p", "background")
     s.simulate()
     _see_counts(s, many, few)
-    s.ask_yes("link", f"Does {k.agent} affect {k.outcome_noun}?")
+    s.ask_yes("link", f"Does {k.agent} matter for {k.outcome_noun}?")
     s.ask_chance("with_p", f"the next {k.case} {k.with_it} {k.outcome_does}")
     s.ask_chance("background", f"the next {k.case} {k.without_it} {k.outcome_does}")
     s.ask_yes("with_p > 0.5", f"Do more than half of all {k.cases} {k.with_it} end up this way?")

@@ -60,7 +60,7 @@ SKINS = (
     ),
     Treatment(
         "sea_birds", "bird watching", "on the cliffs near {town}", "nest", "nests",
-        "with shelter", "without shelter", "shelter", "kept its eggs", "keeps its eggs",
+        "with shelter", "without shelter", "shelter", "kept the eggs", "keeps the eggs",
         "keeping the eggs",
     ),
     Treatment(
