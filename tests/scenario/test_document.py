@@ -212,9 +212,9 @@ def test_a_value_ask_needs_its_range() -> None:
     ],
 )
 def test_text_that_is_no_document(text: str, at: int | None, message: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert message in refused(text, at=at).message
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_brackets_in_strings_are_no_nesting() -> None:

@@ -361,9 +361,9 @@ def test_the_largest_documents_take_less_than_a_second() -> None:
     rows += [node(f"z{i}", "+".join(["u*u"] * 38)) for i in range(198)]
     given = ["u > 0"] * 400
     data = document(*rows, given=given)
-    start = time.perf_counter()
+    start = time.process_time()
     parse_scenario(data)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_types_of_the_worked_examples() -> None:
