@@ -85,7 +85,8 @@ class _Run:
     def __init__(self, scenario: Scenario, structure: Structure, constants: Value | None) -> None:
         self.scenario = scenario
         self.structure = structure
-        self.constants = structure.constants if constants is None else constants
+        known = structure.constants if constants is None else constants
+        self.constants = jnp.asarray(known, float)
         self.members = {named.name: named.members for named in scenario.sets}
         self.nodes = {node.name: node for node in scenario.model}
         self.values: dict[str, Value] = {}

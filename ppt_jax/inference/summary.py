@@ -3,7 +3,7 @@
 Axes: S scrambles, P points of a scramble, A asks, C answer cells.
 
 An ask's answers lie in cells. `value`, `chance` and `choice` use cell 0 for mass below, 1..101 for
-the answers and 102 for mass above; `rank` uses cells 0..511 of the prior CDF.
+the answers and 102 for mass above; `rank` uses all cells, of the prior CDF.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-CELLS = 512
+CELLS = 1024
 ANSWERS = 101
 FINE_BINS = 4096
 NO_ASK, LINEAR, RANK = 0, 1, 2
