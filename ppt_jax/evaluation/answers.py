@@ -6,7 +6,7 @@ Axes: N asks, K answers (the widest support; narrower ones are padded with zero 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -228,27 +228,52 @@ def _score_rows(
     return out
 
 
+def _in_chunks(
+    function: Callable[..., dict[str, jax.Array]], columns: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Runs a jitted function of rows in float64 on chunks of one shape, and joins the results."""
+    size = len(columns[0])
+    parts: list[dict[str, np.ndarray]] = []
+    with jax.enable_x64(True):
+        for start in range(0, size, _CHUNK):
+            rows = [x[start : start + _CHUNK] for x in columns]
+            short = _CHUNK - len(rows[0])
+            padded = [np.concatenate([x, np.repeat(x[:1], short, axis=0)]) for x in rows]
+            found = jax.device_get(function(*map(jnp.asarray, padded)))
+            parts.append({k: np.asarray(v)[: _CHUNK - short] for k, v in found.items()})
+    return {k: np.concatenate([part[k] for part in parts]) for k in (parts[0] if parts else {})}
+
+
 def score_items(targets: Targets, answers: Answers) -> dict[str, np.ndarray]:
     """All scores of `METRICS` per item, with ``entropy``, ``mean`` and ``target_mean``.
 
     Returns:
       Name -> float64 [N]. Values where `Targets.applies` is false mean nothing.
     """
-    size = len(targets.items)
-    parts: list[dict[str, np.ndarray]] = []
-    with jax.enable_x64(True):
-        for start in range(0, size, _CHUNK):
-            columns = (
-                answers.p_NK,
-                targets.q_NK,
-                targets.position_NK,
-                targets.answer_N,
-                answers.valid_mass_N,
-            )
-            rows = [x[start : start + _CHUNK] for x in columns]
-            short = _CHUNK - len(rows[0])
-            padded = [np.concatenate([x, np.repeat(x[:1], short, axis=0)]) for x in rows]
-            scored = jax.device_get(_score_rows(*map(jnp.asarray, padded)))
-            parts.append({k: np.asarray(v)[: _CHUNK - short] for k, v in scored.items()})
+    columns = (
+        answers.p_NK,
+        targets.q_NK,
+        targets.position_NK,
+        targets.answer_N,
+        answers.valid_mass_N,
+    )
     names = [metric.name for metric in METRICS] + ["entropy", "mean", "target_mean"]
-    return {k: np.concatenate([p[k] for p in parts]) if parts else np.zeros(0) for k in names}
+    found = _in_chunks(_score_rows, columns)
+    return {name: found.get(name, np.zeros(0)) for name in names}
+
+
+@jax.jit
+def _pit_rows(
+    p_NK: jax.Array, answer_N: jax.Array, from_NL: jax.Array, to_NL: jax.Array
+) -> dict[str, jax.Array]:
+    return {"share": scores.pit_share(p_NK, answer_N, from_NL, to_NL)}
+
+
+def pit_shares(
+    targets: Targets, answers: Answers, use_N: np.ndarray, from_L: np.ndarray, to_L: np.ndarray
+) -> np.ndarray:
+    """`scores.pit_share` [n, L] of the asks chosen by a mask (all with a stored truth)."""
+    n, size_L = int(use_N.sum()), len(from_L)
+    ends = (np.broadcast_to(from_L, (n, size_L)), np.broadcast_to(to_L, (n, size_L)))
+    found = _in_chunks(_pit_rows, (answers.p_NK[use_N], targets.answer_N[use_N], *ends))
+    return found.get("share", np.zeros((0, size_L)))

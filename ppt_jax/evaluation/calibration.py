@@ -251,7 +251,7 @@ def smooth_grid(grid_M: jax.Array, sigma: jax.Array) -> jax.Array:
     return jsp.fft.idct(jsp.fft.dct(grid_M, norm="ortho") * damping, norm="ortho")
 
 
-def smooth_error_from_grid(residual_M: jax.Array, steps: int = 20) -> tuple[jax.Array, jax.Array]:
+def smooth_error_from_grid(residual_M: jax.Array, steps: int = 14) -> tuple[jax.Array, jax.Array]:
     """Smooth ECE of gridded residuals, see `smooth_calibration_error`; leading axes are replicates.
 
     Args:

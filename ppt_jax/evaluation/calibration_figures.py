@@ -8,12 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ppt_jax.evaluation import calibration, choices, intervals, scores
-from ppt_jax.evaluation.answers import Answers
+from ppt_jax.evaluation import choices, intervals
+from ppt_jax.evaluation.answers import pit_shares
 from ppt_jax.evaluation.figures import Figure, pretty_split, series_of, shown_models
 from ppt_jax.evaluation.svg import Panel
 from ppt_jax.evaluation.tables import Evaluation
@@ -34,7 +32,7 @@ def reliability(evaluation: Evaluation, *, replicates: int = 300) -> Figure:
             if len(events.p_AK) < 10:
                 continue
             null_RE = choices.simulate_outcomes(events, evaluation.config.seed, replicates)
-            curve, low, high, density = _smooth_curves(events, null_RE)
+            curve, low, high, density = _curves(events, null_RE)
             row = evaluation.row(model, split, "ece_smooth", "choice") or {}
             panel = Panel(
                 f"{model}, {pretty_split(split)}",
@@ -51,8 +49,14 @@ def reliability(evaluation: Evaluation, *, replicates: int = 300) -> Figure:
             foot = np.minimum(density / max(density.max(), 1e-9), 1) * 0.12
             panel.band(centres.tolist(), np.zeros(_CELLS).tolist(), foot.tolist(), "density")
             panel.line(centres.tolist(), curve.tolist(), series_of(model))
-            x, y, n = _binned_points(events)
-            panel.dots(x, y, series_of(model), (2 + 3 * np.sqrt(n / n.max())).tolist(), "solid")
+            x, y, n = choices.binned_points(events)
+            panel.dots(
+                x.tolist(),
+                y.tolist(),
+                series_of(model),
+                (2 + 3 * np.sqrt(n / n.max())).tolist(),
+                "solid",
+            )
             if row.get("value") is not None and row.get("null_q95") is not None:
                 panel.note(f"ECE {row['value']:.3f} (calibrated: < {row['null_q95']:.3f})")
             panels.append(panel.svg())
@@ -75,48 +79,31 @@ def reliability(evaluation: Evaluation, *, replicates: int = 300) -> Figure:
     )
 
 
-def _smooth_curves(
+def _curves(
     events: choices.Events, null_RE: np.ndarray, sigma: float = 0.06
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    with jax.enable_x64(True):
-        conf = jnp.asarray(events.conf_E)
-        unit = np.asarray(choices.deposits(events, _CELLS))
-        weight = jnp.asarray(events.weight_E @ unit)
-        hits = jnp.asarray((events.weight_E * np.vstack([events.y_E[None], null_RE])) @ unit)
-        curve, density = calibration.reliability_curve(weight, hits, jnp.asarray(sigma, conf.dtype))
-    curves = np.where(np.asarray(density) > 0.05, np.asarray(curve), math.nan)
+    """Observed curve, 95% null band and density; NaN where next to nothing was said."""
+    y = np.vstack([events.y_E[None], null_RE])
+    curves, density = choices.smooth_curves(events, y, _CELLS, sigma)
+    curves = np.where(density > 0.05, curves, math.nan)
     known = ~np.isnan(curves[0])
     low, high = np.full(_CELLS, math.nan), np.full(_CELLS, math.nan)
     if known.any():
         low[known], high[known] = np.quantile(curves[1:, known], [0.025, 0.975], axis=0)
-    return curves[0], low, high, np.asarray(density)
-
-
-def _binned_points(events: choices.Events) -> tuple[list[float], list[float], np.ndarray]:
-    conf, y, weight = (jnp.asarray(x) for x in (events.conf_E, events.y_E, events.weight_E))
-    index = calibration.bin_index(conf, weight, "mass", 10)
-    sums = calibration.bin_sums(conf, y, weight, index, 10)
-    n = np.asarray(sums.weight)
-    keep = n > 0
-    x_B, y_B = np.asarray(sums.conf)[keep] / n[keep], np.asarray(sums.outcome)[keep] / n[keep]
-    return x_B.tolist(), y_B.tolist(), n[keep]
-
-
-def _pit(evaluation: Evaluation, answers: Answers, split: str, edges: np.ndarray) -> np.ndarray:
-    """Share [N, L] of each numeric ask's PIT in each bin; rows without truth are left out."""
-    t = evaluation.targets
-    use = (t.split_N == split) & (t.kind_N != "choice") & (t.answer_N >= 0)
-    p, y = jnp.asarray(answers.p_NK[use]), jnp.asarray(t.answer_N[use])
-    return np.asarray(scores.pit_share(p, y, jnp.asarray(edges[:-1]), jnp.asarray(edges[1:])))
+    return curves[0], low, high, density
 
 
 def pit(evaluation: Evaluation, *, bins: int = 10) -> Figure:
     """PIT histograms of numeric answers against the simulated truth."""
     edges = np.linspace(0, 1, bins + 1)
     panels, rows = [], []
+    t = evaluation.targets
     shown = shown_models(evaluation)
     for split in evaluation.config.splits:
-        shares = {m: _pit(evaluation, evaluation.answers[m], split, edges) for m in shown}
+        use = (t.split_N == split) & (t.kind_N != "choice") & (t.answer_N >= 0)
+        shares = {
+            m: pit_shares(t, evaluation.answers[m], use, edges[:-1], edges[1:]) for m in shown
+        }
         n = len(shares[shown[0]]) if shown else 0
         if n < 10:
             continue
@@ -171,8 +158,10 @@ def coverage(evaluation: Evaluation) -> Figure:
         n = int(use.sum())
         curves = {}
         for model in shown:
-            p, y = jnp.asarray(evaluation.answers[model].p_NK[use]), jnp.asarray(t.answer_N[use])
-            curves[model] = np.asarray(scores.coverage(p, y, jnp.asarray(levels))).mean(0)
+            share = pit_shares(
+                t, evaluation.answers[model], use, (1 - levels) / 2, (1 + levels) / 2
+            )
+            curves[model] = share.mean(0)
         panel = Panel(
             pretty_split(split),
             "; ".join(f"{m}: the 90% interval covers {c[17]:.0%}" for m, c in curves.items()),

@@ -165,14 +165,14 @@ def _bins_of(events: Events, bins: int) -> dict[str, tuple[np.ndarray, int]]:
 
 def _sums(
     events: Events, weights_RE: np.ndarray, y_RE: np.ndarray, bin_E: np.ndarray, bins: int
-) -> BinSums:
-    """Sums per bin [R, B] of R versions of the events; either R may be 1."""
+) -> list[np.ndarray]:
+    """The six `BinSums` per bin [R, B] of R versions of the events; either R may be 1."""
     member_EB = np.eye(bins)[bin_E] * events.weight_E[:, None]
     c = events.conf_E
     columns = (np.ones_like(c), c, y_RE, c**2, y_RE**2, c * y_RE)
     rows = max(len(weights_RE), len(y_RE))
     sums = ((weights_RE * x) @ member_EB for x in columns)
-    return BinSums(*(jnp.asarray(np.broadcast_to(x, (rows, bins))) for x in sums))
+    return [np.broadcast_to(x, (rows, bins)) for x in sums]
 
 
 def calibrate(
@@ -202,35 +202,35 @@ def calibrate(
     if not len(events.conf_E):
         return {}
     weights_RE = np.asarray(weights_RC)[:, events.cluster_A[events.ask_E]]
-    null_RE = simulate_outcomes(events, seed, len(weights_RC))
+    replicates = len(weights_RC)
+    null_RE = simulate_outcomes(events, seed, replicates)
     own_1E, flat_1E = events.y_E[None], np.ones((1, len(events.y_E)))
     out: dict[str, Measured] = {}
 
-    def measured(value_1: object, draws_R: object, null_R: object = None) -> Measured:
-        low, high = percentile_interval(np.asarray(draws_R), level)
-        value = float(np.asarray(value_1)[0])
-        if null_R is None:
-            return Measured(value, low, high)
-        null = np.asarray(null_R)
-        return Measured(value, low, high, float(null.mean()), float(np.quantile(null, 0.95)))
+    def measured(all_S: object, *, null: bool = True) -> Measured:
+        """Splits a stack of the value, R bootstrap draws and R null draws."""
+        stack = np.asarray(all_S)
+        low, high = percentile_interval(stack[1 : 1 + replicates], level)
+        if not null:
+            return Measured(float(stack[0]), low, high)
+        nulls = stack[1 + replicates :]
+        null_q95 = float(np.quantile(nulls, 0.95))
+        return Measured(float(stack[0]), low, high, float(nulls.mean()), null_q95)
 
     with jax.enable_x64(True):
         for scheme, (bin_E, count) in _bins_of(events, bins).items():
-            value, draws, null = (
-                jax.device_get(_binned(_sums(events, w, y, bin_E, count)))
-                for w, y in ((flat_1E, own_1E), (weights_RE, own_1E), (flat_1E, null_RE))
-            )
-            out[f"ece_{scheme}"] = measured(value["ece"], draws["ece"], null["ece"])
+            versions = ((flat_1E, own_1E), (weights_RE, own_1E), (flat_1E, null_RE))
+            sums = [_sums(events, w, y, bin_E, count) for w, y in versions]
+            stacked = BinSums(*(jnp.asarray(np.concatenate(parts)) for parts in zip(*sums)))
+            found = jax.device_get(_binned(stacked))
+            out[f"ece_{scheme}"] = measured(found["ece"])
             if scheme != "mass":
                 continue
-            for metric, name in (
-                ("mce_mass", "mce"),
-                ("ece_debiased_squared", "debiased"),
-                ("brier_reliability", "reliability"),
-            ):
-                out[metric] = measured(value[name], draws[name], null[name])
-            for name in ("resolution", "uncertainty"):
-                out[f"brier_{name}"] = measured(value[name], draws[name])
+            out["mce_mass"] = measured(found["mce"])
+            out["ece_debiased_squared"] = measured(found["debiased"])
+            out["brier_reliability"] = measured(found["reliability"])
+            out["brier_resolution"] = measured(found["resolution"], null=False)
+            out["brier_uncertainty"] = measured(found["uncertainty"], null=False)
         conf, y, weight = _padded(events)
         grid_EM = np.asarray(deposits(events, cells))
         residual_E = events.weight_E * (events.y_E - events.conf_E)
@@ -241,13 +241,36 @@ def calibrate(
             (weights_RE * residual_E) @ grid_EM / draw_total,
             (events.weight_E * (null_RE - events.conf_E)) @ grid_EM / total,
         )
-        out["ece_smooth"] = measured(*(_smooth_error(jnp.asarray(grid)) for grid in grids))
-        weights = np.pad(weights_RE, ((0, 0), (0, len(conf) - weights_RE.shape[1])))
-        roc = (jnp.asarray(conf), jnp.asarray(y))
-        out["auroc"] = measured(
-            _auroc(*roc, jnp.asarray(weight)[None]), _auroc(*roc, jnp.asarray(weights * weight))
-        )
+        out["ece_smooth"] = measured(_smooth_error(jnp.asarray(np.concatenate(grids))))
+        drawn = np.pad(weights_RE, ((0, 0), (0, len(conf) - weights_RE.shape[1]))) * weight
+        weights = jnp.asarray(np.concatenate([weight[None], drawn]))
+        out["auroc"] = measured(_auroc(jnp.asarray(conf), jnp.asarray(y), weights), null=False)
     return out
+
+
+def smooth_curves(
+    events: Events, y_RE: np.ndarray, cells: int, sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reliability curves [R, M] for R versions of the outcomes, and density of confidences [M]."""
+    with jax.enable_x64(True):
+        unit_EM = np.asarray(deposits(events, cells))
+        weight_M = jnp.asarray(events.weight_E @ unit_EM)
+        hits_RM = jnp.asarray((events.weight_E * y_RE) @ unit_EM)
+        curve, density = jax.device_get(_curves(weight_M, hits_RM, jnp.asarray(sigma)))
+    return curve, density
+
+
+_curves = jax.jit(calibration.reliability_curve)
+
+
+def binned_points(events: Events, bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean confidence, share true and weight of each bin of equal weight that holds anything."""
+    with jax.enable_x64(True):
+        bin_E, _ = _bins_of(events, bins)["mass"]
+    rows = (events.weight_E, events.weight_E * events.conf_E, events.weight_E * events.y_E)
+    weight, conf, true = (np.bincount(bin_E, row, minlength=bins) for row in rows)
+    keep = weight > 0
+    return conf[keep] / weight[keep], true[keep] / weight[keep], weight[keep]
 
 
 def deposits(events: Events, cells: int) -> jax.Array:

@@ -137,7 +137,8 @@ class Target:
             raise ItemError(
                 f"item {self.item_id!r}: {field} sums to {vector.sum():.6g}, it must sum to 1"
             )
-        vector /= vector.sum()
+        if abs(vector.sum() - 1) > 1e-6:  # closer sums stay as read, so files are stable
+            vector /= vector.sum()
         vector.flags.writeable = False
         return vector
 
@@ -249,7 +250,7 @@ def _to_row(item: Item) -> dict[str, Any]:
             value = "0..100" if value == PERCENT else list(value)
         row[name] = value
     row["logp"] = _numbers(item.logp_K)  # null stands for minus infinity
-    row["valid_mass"] = float(f"{item.valid_mass:.{_DIGITS}g}")
+    row["valid_mass"] = float(f"{item.valid_mass:.6g}")
     return row
 
 

@@ -202,7 +202,9 @@ def _details(evaluation: Evaluation) -> str:
         def cells(metric: str, split: str = split, kind: str = ALL) -> list[str]:
             return [with_interval(evaluation.row(m, split, metric, kind)) for m in models]
 
-        rows = [[f"{metric}: {MEANING[metric]}", *cells(metric)] for metric in DETAIL_METRICS]
+        rows = [
+            [_text(f"{metric}: {MEANING[metric]}"), *cells(metric)] for metric in DETAIL_METRICS
+        ]
         rows += [
             [f"{kind} only, {metric}", *cells(metric, kind=kind)]
             for kind in KINDS

@@ -94,7 +94,8 @@ def fit_temperature(
     Returns:
       Temperature within `BOUNDS`, and whether it lies at a bound.
     """
-    finite = jnp.where(jnp.isfinite(logp_NK), logp_NK, 0.0)
+    top = jnp.max(logp_NK, axis=-1, keepdims=True)  # any shift of a row leaves the slope as it is
+    finite = jnp.where(jnp.isfinite(logp_NK), logp_NK - top, 0.0)
 
     def slope(beta: jax.Array) -> jax.Array:
         p_NK = scores.temper(logp_NK, 1 / beta)

@@ -234,7 +234,9 @@ def temper(logp_NK: jax.Array, temperature: jax.Array) -> jax.Array:
       logp_NK: log-probabilities, finite for real answers and ``-inf`` for padding.
       temperature: T > 0; scalar, or broadcasting against ``logp_NK``.
     """
-    return jax.nn.softmax(logp_NK / temperature, axis=-1)
+    real = jnp.isfinite(logp_NK)
+    scaled = jnp.where(real, logp_NK, 0.0) / temperature
+    return jax.nn.softmax(jnp.where(real, scaled, -jnp.inf), axis=-1)
 
 
 def pearson(x_N: jax.Array, y_N: jax.Array, weight_N: jax.Array) -> jax.Array:

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ppt_jax.errors import UserError
@@ -212,17 +211,11 @@ def _split_rows(
             n_clusters = len(set(cluster_n[use_n > 0].tolist()))
             x_nM = np.stack([per_item[name][metric.name][chosen_N] for name in answers], axis=1)
             x_nM = np.where(use_n[:, None] > 0, x_nM, 0.0)
-            with jax.enable_x64(True):
-                sums_CM = intervals.cluster_sums(
-                    jnp.asarray(np.concatenate([x_nM, use_n[:, None]], axis=1)),
-                    jnp.asarray(cluster_n),
-                    max(clusters, 1),
-                )
-                means_RM = np.asarray(
-                    intervals.bootstrap_means(
-                        jnp.asarray(weights_RC), sums_CM[:, :-1], sums_CM[:, -1:]
-                    )
-                )
+            columns = (*x_nM.T, use_n)
+            sums = [np.bincount(cluster_n, x, minlength=weights_RC.shape[1]) for x in columns]
+            draws_RM = weights_RC @ np.stack(sums, axis=1)
+            with np.errstate(invalid="ignore"):  # a replicate without such asks is NaN
+                means_RM = draws_RM[:, :-1] / draws_RM[:, -1:]
             floor = _floor(metric.name, use_n, chosen_N, targets, per_item)
             for column, name in enumerate(answers):
                 n = int(use_n.sum())
