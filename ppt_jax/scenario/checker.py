@@ -363,7 +363,8 @@ class Checker:
             _fail(f"{expr.set!r} is not a set{did_you_mean(expr.set, self.sets)}", expr)
         if expr.set in bound:
             _fail(
-                f"{expr.set!r} is already an index here; put this {expr.function} into a let of its own",
+                f"{expr.set!r} is already an index here; put this {expr.function} into a let of "
+                "its own",
                 expr,
             )
         body = self.number(expr.body, (*bound, expr.set))

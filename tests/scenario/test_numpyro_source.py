@@ -370,9 +370,12 @@ class _Random:
             )
         a, b = self.number(depth - 1), self.number(depth - 1)
         yes = self.yes_no(depth - 1)
+        if self.rng.random() < 0.4:
+            return f"({a} {self.one_of('+', '-', '*')} {b})"
         return self.one_of(
-            f"({a} {self.one_of('+', '-', '*')} {b})",
-            f"({a}) / (1 + abs({b}))",
+            f"{self.number(0)} - ({a} - {b})",
+            f"({a}) / (2 / (1 + abs({b})))",
+            f"({yes}) - ({self.yes_no(0)}) + {a}",
             f"(1 + abs({a})) ** {self.one_of('-1', '0.5', '2', 'p')}",
             f"-({a})",
             f"({a} if {yes} else {b})",
