@@ -358,10 +358,11 @@ def reviews(s: Sketch[Critic]) -> None:
         f"{s.place}, the {k.reviewers} {join_words(people)} have judged the {k.works}"
         f" {join_words(works)}"
     )
-    mean, sd = s.number(*k.mean, 1), s.number(*k.sd, 1)
+    mean = s.number(*k.mean, 1)
+    sd = s.number(k.sd[0], max(k.sd[0], min(k.sd[1], mean.value / 6)), 1)
     says = s.rule(bell(s.rng, f"the true quality of {k.works}", mean, sd, unit=k.unit))
     s.draw("quality", f"normal(mean={mean.code}, sd={sd.code})", per="work", unit=k.unit, says=says)
-    lean, noise = (s.number(sd.value * low, sd.value * 1.1, 1) for low in (0.5, 0.7))
+    lean, noise = (s.number(sd.value * low, sd.value, 1) for low in (0.5, 0.7))
     leaning = s.rule(
         s.choose(
             (

@@ -1,184 +1,439 @@
-"""Family E, generalisation: from few examples to the group, the rule, the next one."""
+"""Family E, generalisation: from a few cases to kinds, rules, groups and relatives."""
 
 from __future__ import annotations
 
-from ppt_jax.authoring.language import join_words
+from ppt_jax.authoring.language import count_word, join_words, ordinal
 from ppt_jax.authoring.motif import Motif
 from ppt_jax.authoring.sketch import Sketch, reference
-from ppt_jax.authoring.skins.bags import Bag
-from ppt_jax.authoring.skins.rules import Rule
+from ppt_jax.authoring.skins.attempts import Attempt
+from ppt_jax.authoring.skins.lineages import Lineage
 from ppt_jax.authoring.skins.scorings import Scoring
-from ppt_jax.authoring.wording import bell
+from ppt_jax.authoring.skins.species import Sort
+from ppt_jax.authoring.skins.trays import Tray
+from ppt_jax.authoring.wording import Told, bell
+
+
+def _by_sort(names: list[str], codes: list[str]) -> str:
+    """A formula that looks a number up by the sort."""
+    formula = codes[-1]
+    for name, code in reversed(list(zip(names[:-1], codes[:-1], strict=True))):
+        formula = f"{code} if sort == {name!r} else ({formula})"
+    return formula
+
+
+def _measure(
+    s: Sketch[Sort], node: str, measure: str, unit: str, middle: tuple[float, float],
+    names: list[str],
+) -> str:  # fmt: skip
+    """Declares a measure of the found item, with an average by sort; returns its formula."""
+    k = s.skin
+    start = s.number(*middle, 1)
+    gap = max(4.0, round(min((middle[1] - middle[0]) * 0.4, start.value * 0.3)))
+    means = [start] + [
+        s.number(start.value + gap * place - gap / 3, start.value + gap * place + gap / 3, 1)
+        for place in range(1, len(names))
+    ]
+    means = s.shuffled(means)
+    sd = s.number(min(gap * 0.6, start.value * 0.2), min(gap, start.value * 0.25), 1)
+    listed = ", ".join(f"{mean} for {name}" for mean, name in zip(means, names, strict=True))
+    says = s.rule(
+        s.choose(
+            (
+                f"Average {measure} in {unit}: {listed}; single {k.items} spread normally around"
+                f" it with a standard deviation of {sd}",
+                f"The {measure} of {k.items} is normal with a standard deviation of {sd} {unit}"
+                f" around an average that depends on the {k.sort}: {listed}",
+            )
+        )
+    )
+    mean = _by_sort(names, [told.code for told in means])
+    s.let(f"{node}_mean", mean, unit=unit, says=says)
+    law = f"normal(mean={node}_mean, sd={sd.code})"
+    s.draw(node, law, unit=unit, says=says)
+    return law
+
+
+def cluster_membership(s: Sketch[Sort]) -> None:
+    """Which group an item belongs to, from measures that overlap; what its group implies."""
+    k = s.skin
+    names = s.set("sorts", s.some(k.names, s.entities(2, 4)))
+    s.setting(
+        s.choose(
+            (
+                f"{s.place}, {k.items} of {count_word(len(names))} {k.sorts} turn up:"
+                f" {join_words(names)}",
+                f"{k.items} {s.place} belong to one of {count_word(len(names))} {k.sorts},"
+                f" {join_words(names)}",
+            )
+        )
+    )
+    if len(names) == 2 or s.maybe(0.4):
+        low, high = {2: (0.25, 0.7), 3: (0.15, 0.4), 4: (0.1, 0.3)}[len(names)]
+        shares = [s.chance(low, high, form="percent") for _ in names[1:]]
+        told = join_words(
+            [
+                f"{share.chance()} that the {k.sort} is {name}"
+                for share, name in zip(shares, names[1:], strict=True)
+            ]
+        )
+        says = s.rule(f"For any {k.item} there is {told}; otherwise it is {names[0]}")
+        rest = "1" + "".join(f"-{share.code}" for share in shares)
+        weights = ", ".join((rest, *(share.code for share in shares)))
+        s.draw("sort", f"pick(sorts, weights=[{weights}])", says=says)
+    else:
+        s.draw("sort", "pick(sorts)", says=s.rule(f"The {k.sorts} are equally common"))
+    law = _measure(s, "size", k.measure, k.unit, k.middle, names)
+    both = s.observations(1, 3) > 1 and len(names) < 4
+    if both:
+        _measure(s, "trait", k.second, k.second_unit, k.second_middle, names)
+        s.rule(f"Within one {k.sort} the two measures are independent")
+    rates: list[Told] = [s.chance(0.05, 0.95, form="percent") for _ in names]
+    listed = ", ".join(f"{rate} for {name}" for rate, name in zip(rates, names, strict=True))
+    does = s.rule(f"How often a {k.item} {k.does}: {listed}")
+    s.let("does_p", _by_sort(names, [rate.code for rate in rates]), says=does)
+    s.draw("does", "yes(p=does_p)")
+    s.draw("sibling", law, unit=k.unit)
+    tried = s.maybe(0.35)
+    s.simulate()
+    event = s.see(f"a {k.measure} of {{}} {k.unit}", "size")
+    if both:
+        second = s.see(f"a {k.second} of {{}} {k.second_unit}", "trait")
+        s.event(f"one {k.item} was found with {event} and {second}, both rounded")
+    else:
+        s.event(f"one {k.item} was found with {event}, rounded")
+    if tried:
+        yes, no = f"this {k.item} {k.does}", f"it is not true that this {k.item} {k.does}"
+        s.event(s.see_yes(yes, no, "does"))
+        s.in_order = True
+    s.ask_which("sort", of="sorts", question=f"To which {k.sort} does this {k.item} belong?")
+    s.ask_value(
+        "sibling", what=f"the {k.measure} of another {k.item} of the same {k.sort}", unit=k.unit
+    )
+    s.ask_chance("does_p", f"another {k.item} of the same {k.sort} {k.does}")
+    if len(names) > 2:
+        s.ask_yes(f"sort == {names[0]!r}", f"Is the {k.sort} {names[0]}?")
+
+
+def _declare_rule(s: Sketch[Tray]) -> tuple[list[str], list[list[str]]]:
+    """Declares things, candidate rules and `fits`; returns things, and what each rule allows."""
+    k = s.skin
+    firsts = list(zip(k.firsts, range(3), strict=True))[: 3 if s.entities(2, 5) > 3 else 2]
+    seconds = s.some(range(3), 3 if s.maybe(0.6) else 2)
+    things = [f"{first} {k.seconds[second]}" for first, _ in firsts for second in seconds]
+    s.set("thing", things)
+    one = s.choose(firsts)[0]
+    other = s.choose([first for first, _ in firsts if first != one])
+    two = s.choose(seconds)
+    rules = {
+        f"only {one} {k.things}": [t for t in things if t.startswith(f"{one} ")],
+        f"only {k.plurals[two]}": [t for t in things if t.endswith(f" {k.seconds[two]}")],
+        f"only {one} {k.plurals[two]}": [f"{one} {k.seconds[two]}"],
+        f"all {k.things}": things,
+        f"only {other} {k.things}": [t for t in things if t.startswith(f"{other} ")],
+    }
+    names = s.some(list(rules), s.entities(3, 5))
+    if not any(len(rules[name]) >= 3 for name in names):
+        names[0] = f"all {k.things}"
+    s.set("rules", names)
+    s.setting(
+        s.choose(
+            (
+                f"{s.place}, there is exactly one each of these: {join_words(things)}",
+                f"These are found {s.place}, one of each: {join_words(things)}",
+            )
+        )
+    )
+    if s.maybe():
+        says = s.rule(
+            f"The {k.ruler} follows one fixed rule, and these are equally likely beforehand:"
+            f" {join_words(names, 'or')}"
+        )
+        s.draw("rule", "pick(rules)", says=says)
+    else:
+        top = s.chance(0.35, 0.6, form="percent")
+        rest = "" if len(names) == 2 else f" {count_word(len(names) - 1)}"
+        says = s.rule(
+            f"The {k.ruler} follows one fixed rule: with {top.chance()} it is {names[0]}; the"
+            f" other{rest} are equally likely: {join_words(names[1:], 'or')}"
+        )
+        weights = ", ".join([top.code] + [f"(1-{top.code})/{len(names) - 1}"] * (len(names) - 1))
+        s.draw("rule", f"pick(rules, weights=[{weights}])", says=says)
+    for place, name in enumerate(names):
+        tests = " or ".join(f"thing == {thing!r}" for thing in rules[name])
+        whole = len(rules[name]) == len(things)
+        s.let(f"in_{place}", "1" if whole else f"1 if {tests} else 0", per="thing")
+    formula = f"in_{len(names) - 1}[thing]"
+    for place in reversed(range(len(names) - 1)):
+        formula = f"in_{place}[thing] if rule == {names[place]!r} else ({formula})"
+    s.let("fits", formula, per="thing")
+    return things, [rules[name] for name in names]
+
+
+def rule_game(s: Sketch[Tray]) -> None:
+    """Size principle: examples drawn from a hidden rule favour the narrow rules that fit."""
+    k = s.skin
+    things, _ = _declare_rule(s)
+    law = s.rule(
+        s.choose(
+            (
+                f"Each time, the {k.ruler} {k.takes} one at random among those the rule allows,"
+                " and the same may come again",
+                f"Each time, all that the rule allows are equally likely to be the one that the"
+                f" {k.ruler} {k.takes}",
+            )
+        )
+    )
+    weights = ", ".join(f"fits[{thing!r}]" for thing in things)
+    turns = [ordinal(place) for place in range(1, s.observations(1, 3) + 1)]
+    s.set("turn", turns)
+    s.draw("example", f"pick(thing, weights=[{weights}])", per="turn", says=law)
+    s.draw("next_one", f"pick(thing, weights=[{weights}])")
+    s.let("allowed", "total(fits[thing], thing)")
+    s.simulate()
+    for turn in turns:
+        s.event(
+            s.see_pick(f"the {turn} time the {k.ruler} {k.took} the {{}}", "example", "thing", turn)
+        )
+    s.in_order = True
+    seen = [s.member("example", "thing", turn) for turn in turns]
+    _ask_rule_about(s, things, seen)
+    s.ask_which("next_one", of="thing", question=f"Which one will the {k.ruler} take next?")
+    s.ask_chance(
+        f"fits[{seen[0]!r}] / max(1, allowed)", f"the {k.ruler} {k.takes} the {seen[0]} next time"
+    )
+
+
+def _ask_rule_about(s: Sketch[Tray], things: list[str], seen: list[str]) -> None:
+    """Asks about the rule, what it allows, and how much; things not seen come first."""
+    k = s.skin
+    s.ask_which("rule", of="rules", question=f"Which rule does the {k.ruler} follow?")
+    new = [thing for thing in things if thing not in seen] or things
+    thing = s.choose(new)
+    s.ask_yes(f"fits[{thing!r}] > 0", f"Does the rule allow the {thing}?")
+    s.ask_value(
+        "allowed",
+        what=f"the number of these {len(things)} {k.things} that the rule allows",
+        low=0,
+        high=len(things),
+    )
+
+
+def rule_with_exceptions(s: Sketch[Tray]) -> None:
+    """A hidden rule that is now and then broken: what is offered, taken and left."""
+    k = s.skin
+    things, allows = _declare_rule(s)
+    slip = s.chance(0.05, 0.2)
+    breaks = s.rule(
+        s.choose(
+            (
+                f"Whatever is offered, the {k.ruler} acts against the rule {slip.times()}, each"
+                " time independently",
+                f"There is {slip.chance()} each time that the {k.ruler} does the opposite of what"
+                " the rule says",
+            )
+        )
+    )
+    s.let("goes", f"1-{slip.code} if fits[thing] == 1 else {slip.code}", per="thing", says=breaks)
+    telling = [t for t in things if 0 < sum(t in allowed for allowed in allows) < len(allows)]
+    offered = s.some(telling, min(len(things) - 1, s.observations(2, 5)))
+    for place, thing in enumerate(offered):
+        s.draw(f"taken_{place}", f"yes(p=goes[{thing!r}])")
+    s.let("allowed", "total(fits[thing], thing)")
+    s.simulate()
+    for place, thing in enumerate(offered):
+        yes = f"offered the {thing}, the {k.ruler} {k.took} it"
+        no = f"offered the {thing}, the {k.ruler} left it alone"
+        s.event(s.see_yes(yes, no, f"taken_{place}"))
+    _ask_rule_about(s, things, offered)
+    thing = s.choose(things)
+    s.ask_chance(f"goes[{thing!r}]", f"the {k.ruler} {k.takes} the {thing} when it is offered next")
+    s.ask_chance(
+        "average(goes[thing], thing)",
+        f"the {k.ruler} {k.takes} a {k.thing} that is picked blindly from these and offered",
+    )
+
+
+def overhypothesis(s: Sketch[Attempt]) -> None:
+    """Are all groups alike, or each its own? What is learned from some carries over, or not."""
+    k = s.skin
+    count = s.entities(2, 4)
+    names = s.set("source", [f"{k.source} {letter}" for letter in s.some("ABCDEF", count)])
+    s.setting(
+        s.choose(
+            (
+                f"{s.place}, some {k.items} {k.work} and some do not",
+                f"{s.place}, it is not yet known what decides whether a {k.item} {k.works}",
+            )
+        )
+    )
+    alike = s.chance(0.3, 0.7)
+    either = s.rule(
+        f"There is {alike.chance()} that one common rate holds for all {k.sources}; otherwise each"
+        f" {k.source} has a rate of its own, independent of the others"
+    )
+    s.draw("alike", f"yes(p={alike.code})", says=either)
+    low, high = s.chance(0.05, 0.2, form="percent"), s.chance(0.8, 0.95, form="percent")
+    spread = s.rule(
+        f"Any such rate, the share of {k.items} that {k.work}, is between {low} and {high},"
+        " all values equally likely"
+    )
+    law = f"uniform(low={low.code}, high={high.code})"
+    s.draw("common", law, says=spread)
+    s.draw("own", law, per="source")
+    s.let("rate", "common if alike else own[source]", per="source")
+    s.draw("own_new", law)
+    s.let("new_rate", "common if alike else own_new")
+    tries = [s.number(4, 10 if count == 2 else 8, 1) for _ in names]
+    for place, (name, tried) in enumerate(zip(names, tries, strict=True)):
+        s.draw(f"seen_{place}", f"successes(n={tried.code}, p={reference('rate', name)})")
+    more = s.number(5, 10, 1)
+    plan = s.rule(f"A new {k.source}, never used so far, will soon give {more} {k.items}")
+    s.draw("later", f"successes(n={more.code}, p=new_rate)", says=plan)
+    s.simulate()
+    for place, (name, tried) in enumerate(zip(names, tries, strict=True)):
+        span = f"of {tried} {k.items} {k.link} {name}, {{}} {k.worked}"
+        s.event(s.see(span, f"seen_{place}"))
+    s.ask_yes("alike", f"Do all {k.sources} have one common rate?")
+    s.ask_chance("new_rate", f"the first {k.item} {k.link} the new {k.source} {k.works}")
+    s.ask_value(
+        "later",
+        what=f"the number of the {more} {k.items} {k.link} the new {k.source} that will {k.work}",
+        low=0, high=more.value,
+    )  # fmt: skip
+    one = s.choose(names)
+    s.ask_chance(reference("rate", one), f"the next {k.item} {k.link} {one} {k.works}")
 
 
 def partial_pooling(s: Sketch[Scoring]) -> None:
-    """Group members share a hidden average: one with few readings borrows from the others."""
+    """Actors of one group with few scores each: they inform each other through the group."""
     k = s.skin
     count = s.entities(2, 4)
-    names = s.people(count) if k.person else [f"{k.actor} {letter}" for letter in "BCDFG"[:count]]
-    members = s.set("member", names)
+    names = s.people(count) if k.person else [f"{k.actor} {letter}" for letter in "BCDF"[:count]]
+    actors = s.set("actor", names)
     s.setting(
         s.choose(
             (
-                f"{s.place}, {join_words(members)} belong to one new group",
-                f"{join_words(members)} form a new group {s.place}",
+                f"{s.place}, a new group of {k.actors} is tested, {join_words(actors)} among them",
+                f"{join_words(actors)} belong to a new group of {k.actors} {s.place}",
             )
         )
     )
-    centre = s.number(*k.mean)
-    wide = s.number(k.sd[0], max(k.sd[0], min(k.sd[1], centre.value / 5)), 1)
-    common = s.rule(
-        bell(s.rng, f"the typical {k.trait} of such a group", centre, wide, unit=k.unit)
+    mean = s.number(*k.mean)
+    sd = s.number(k.sd[0], max(k.sd[0], min(k.sd[1], mean.value / 5)), step=1)
+    groups = s.rule(
+        bell(s.rng, f"the average {k.trait} of a group", mean, sd, unit=k.unit, scope="over groups")
     )
-    apart = s.number(max(1, wide.value * 0.3), wide.value * 0.9, 1)
-    own = s.rule(f"within it, members differ from that by {apart} (standard deviation)")
-    noise = s.number(max(1, wide.value * 0.5), wide.value * 1.2, 1)
-    luck = s.rule(
-        s.choose(
-            (
-                f"A single {k.score} scatters around the member's own {k.trait}, standard deviation {noise}",
-                f"On top, chance moves each {k.score} by {noise} (standard deviation as well)",
+    s.draw("group", f"normal(mean={mean.code}, sd={sd.code})", unit=k.unit, says=groups)
+    within = s.number(sd.value * 0.5, sd.value * 0.9, 1)
+    inside = s.rule(
+        f"Within a group, the {k.trait} of single {k.actors} is normal around the group's average"
+        f" with a standard deviation of {within}"
+    )
+    law = f"normal(mean=group, sd={within.code})"
+    s.draw("level", law, per="actor", unit=k.unit, says=inside)
+    s.draw("newcomer", law, unit=k.unit)
+    noise = s.number(sd.value * 0.7, sd.value * 1.1, 1)
+    scatter = s.rule(
+        f"A single {k.score} is normal around the {k.trait} of that {k.actor} with a standard"
+        f" deviation of {noise}"
+    )
+    seen = {name: s.observations(1, 2) if count < 4 else 1 for name in actors}
+    if count > 2:
+        seen[s.choose(actors)] = 0
+    for place, name in enumerate(actors):
+        for time in range(seen[name]):
+            s.draw(
+                f"score_{place}_{time}",
+                f"normal(mean={reference('level', name)}, sd={noise.code})",
+                unit=k.unit,
+                says=scatter,
             )
-        )
-    )
-    s.draw("group", f"normal(mean={centre.code}, sd={wide.code})", unit=k.unit, says=common)
-    s.draw("level", f"normal(mean=group, sd={apart.code})", per="member", unit=k.unit, says=own)
-    s.draw("newcomer", f"normal(mean=group, sd={apart.code})", unit=k.unit)
-    readings = [1 if s.maybe(0.65) else 2 for _ in members]
-    for place, (who, several) in enumerate(zip(members, readings, strict=True), start=1):
-        for turn in range(1, several + 1):
-            expr = f"normal(mean={reference('level', who)}, sd={noise.code})"
-            s.draw(f"score_{place}_{turn}", expr, unit=k.unit, says=luck)
     s.simulate()
-    for place, (who, several) in enumerate(zip(members, readings, strict=True), start=1):
-        nodes = [f"score_{place}_{turn}" for turn in range(1, several + 1)]
-        first = s.see(f"{who} had {{}}", nodes[0])
-        rest = [s.see("then {}", node) for node in nodes[1:]]
-        s.event(", ".join([first, *rest]))
-    a, b = s.some(members, 2)
-    s.ask_value("level", a, what=f"the {k.trait} of {a}", unit=k.unit, floor=0)
-    s.ask_value("group", what=f"the typical {k.trait} of the group", unit=k.unit, floor=0)
-    s.ask_value("newcomer", what=f"the {k.trait} of one more, unseen member", unit=k.unit, floor=0)
-    s.ask_rank("group", who="this one", group="such groups", lowest=k.least, highest=k.most)
+    for place, name in enumerate(actors):
+        if not seen[name]:
+            continue
+        parts = [s.see("{}", f"score_{place}_{time}") for time in range(seen[name])]
+        s.event(f"{name} got {join_words(parts)} {k.unit}, rounded")
+    unseen = [name for name in actors if not seen[name]]
+    known = s.choose([name for name in actors if seen[name]])
+    other = unseen[0] if unseen else s.choose([name for name in actors if name != known])
+    s.ask_value("level", known, what=f"the {k.trait} of {known}", unit=k.unit)
+    s.ask_value("group", what=f"the average {k.trait} of this group", unit=k.unit)
+    s.ask_value("newcomer", what=f"the {k.trait} of a newcomer to this group", unit=k.unit)
+    s.ask_rank(
+        "level", other, who=other, group=f"{k.actors} of all groups", lowest=k.least, highest=k.most
+    )
     s.ask_either(
-        reference("level", a), reference("level", b), (a, b),
-        f"{'Who' if k.person else 'Which'} is truly {k.more}, {{}}?",
+        reference("level", known), reference("level", other), (known, other),
+        f"Whose {k.trait} is higher, that of {{}}?",
     )  # fmt: skip
 
 
-def alike_or_mixed(s: Sketch[Bag]) -> None:
-    """Overhypothesis: containers are each of one sort or all mixed; one draw may say it all."""
+def inherited_feature(s: Sketch[Lineage]) -> None:
+    """A feature passes down a family tree with rare changes; relatives tell about relatives."""
     k = s.skin
-    bags = s.set("bag", [f"{k.bag} {letter}" for letter in "ABCD"[: s.entities(2, 4)]])
-    style = s.set("style", s.shuffled(["alike", "mixed"]))
+    branches = list(k.branches[: s.entities(2, 3)])
+    size = 3 if len(branches) == 2 or s.maybe(0.4) else 2
+    members = {
+        branch: s.some(k.names[3 * place : 3 * place + 3], size)
+        for place, branch in enumerate(branches)
+    }
     s.setting(
+        f"{s.place}, all {k.items} go back to {k.root} through "
+        + join_words([f"{branch} ({join_words(members[branch])})" for branch in branches])
+    )
+    source, change = s.chance(0.3, 0.7), s.chance(0.08, 0.3)
+    first = s.rule(f"There is {source.chance()} that {k.root} {k.had}")
+    step = s.rule(
         s.choose(
             (
-                f"{s.place} there are {k.bags} of {k.things}, some {k.sort}, some {k.other}",
-                f"{k.sort} and {k.other} {k.things} are sold {s.place} in {k.bags}",
+                f"At each step, from {k.root} to a branch and from a branch to a {k.item}, there is"
+                f" {change.chance()} that this feature switches",
+                f"There is {change.chance()} at each step (source to branch, branch to {k.item})"
+                " that the feature is lost or, if absent, gained",
             )
         )
     )
-    prior = s.chance(0.3, 0.7)
-    weight = {"alike": prior.code, "mixed": f"1-{prior.code}"}
-    told = s.rule(
-        f"there is {prior.chance()} that {k.maker} fills each {k.bag} nearly all alike;"
-        f" otherwise every {k.bag} is mixed"
-    )
-    s.draw(
-        "habit", f"pick(style, weights=[{', '.join(weight[name] for name in style)}])", says=told
-    )
-    main = s.chance(0.8, 0.95, form="percent")
-    alike = s.rule(
-        f"an alike {k.bag} is either {main} {k.sort} or {main} {k.other}, both equally likely"
-    )
-    s.draw("lean", "yes(p=0.5)", per="bag", says="both equally likely")
-    half = s.rule(f"in a mixed {k.bag} half are {k.sort}")
-    s.let(
-        "part",
-        f"({main.code} if lean[bag] else 1 - {main.code}) if habit == 'alike' else 0.5",
-        per="bag",
-        says=alike,
-    )
-    sizes = [int(s.number(2, 6, 1).value) for _ in bags[:-1]] + [1]
-    for place, (bag, size) in enumerate(zip(bags, sizes, strict=True), start=1):
-        expr = f"successes(n={size}, p={reference('part', bag)})"
-        s.draw(f"drawn_{place}", expr, says=half if place == 1 else "")
+    s.draw("source", f"yes(p={source.code})", says=first)
+    keep = f"1-{change.code}"
+    for place, branch in enumerate(branches):
+        s.draw(f"branch_{place}", f"yes(p=({keep}) if source else {change.code})", says=step)
+        s.set(f"end_{place}", members[branch])
+        s.draw(
+            f"has_{place}",
+            f"yes(p=({keep}) if branch_{place} else {change.code})",
+            per=f"end_{place}",
+        )
+    ends = [(place, name) for place, branch in enumerate(branches) for name in members[branch]]
+    seen = s.some(ends, min(len(ends) - 2, s.observations(2, 5)))
+    rest = [end for end in ends if end not in seen]
+    s.let("further", " + ".join(f"has_{place}[{name!r}]" for place, name in rest))
     s.simulate()
-    for place, (bag, size) in enumerate(zip(bags, sizes, strict=True), start=1):
+    for place, name in seen:
         s.event(
-            s.see(f"of {size} {k.things} from {bag}, {{}} came out {k.sort}", f"drawn_{place}")
-            if size > 1
-            else s.see_yes(
-                f"a single {k.thing} from {bag} was {k.sort}",
-                f"a single {k.thing} from {bag} was {k.other}",
-                f"drawn_{place}",
-            )
+            s.see_yes(f"{k.the}{name} {k.has}", f"{k.the}{name} {k.hasnt}", f"has_{place}", name)
         )
-    last, first = bags[-1], bags[0]
-    s.ask_chance(reference("part", last), f"the next {k.thing} from {last} is {k.sort}")
-    s.ask_chance(reference("part", first), f"the next {k.thing} from {first} is {k.sort}")
-    s.ask_which("habit", of="style", question=f"Are the {k.bags} each alike, or mixed?")
-    s.ask_yes(f"{reference('part', last)} > 0.5", f"Are most {k.things} in {last} {k.sort}?")
+    for place, name in s.some(rest, 2):
+        s.ask_yes(f"has_{place}[{name!r}] == 1", f"Is it true that {k.the}{name} {k.has}?")
+    s.ask_yes("source", f"Is it true that {k.root} {k.had}?")
     s.ask_value(
-        "part", last, what=f"the {k.sort} part of {last}, from 0 (none) to 1 (all)", low=0, high=1
+        "further",
+        what=f"the number of {k.items} that {k.have}, among {join_words([n for _, n in rest])}",
+        low=0,
+        high=len(rest),
     )
-
-
-def rule_with_exceptions(s: Sketch[Rule]) -> None:
-    """One trait decides, with slips; examples narrow down which."""
-    k = s.skin
-    names = [pair[0] for pair in k.traits]
-    traits = s.set("trait", s.shuffled(names))
-    s.setting(
-        s.choose(
-            (
-                f"{s.place}, {k.noun} seem to follow one trait: {join_words(traits, 'or')}",
-                f"One trait decides about {k.noun} {s.place}: {join_words(traits, 'or')}",
-            )
-        )
+    place = int(s.rng.integers(len(branches)))
+    s.ask_chance(
+        f"({keep}) if branch_{place} else {change.code}",
+        f"a newly found {k.item} of {branches[place]} {k.has}",
     )
-    equal = s.rule("beforehand each of the three is equally likely")
-    s.draw("rule", "pick(trait)", says=equal)
-    slip = s.chance(0.05, 0.25)
-    slips = s.rule(
-        f"as a rule, a {k.thing} with the trait {k.gets}, one without it {k.gets_not},"
-        f" but {slip.times()} it went the other way round"
-    )
-
-    def chance(flags: dict[str, bool]) -> str:
-        code = f"(1 - {slip.code})"
-        fitting = [f"rule == '{trait}'" for trait in names if flags[trait]]
-        if len(fitting) == len(names):
-            return code
-        return f"{code} if {' or '.join(fitting)} else {slip.code}" if fitting else slip.code
-
-    def phrase(flags: dict[str, bool]) -> str:
-        return ", ".join(pair[0] if flags[pair[0]] else pair[1] for pair in k.traits)
-
-    examples = []
-    for number in range(1, s.observations(2, 5) + 1):
-        flags = {trait: s.maybe() for trait in names}
-        if len(set(flags.values())) == 1:
-            flags[s.choose(names)] ^= True
-        s.draw(f"example_{number}", f"yes(p={chance(flags)})", says=slips)
-        examples.append(flags)
-    target = dict.fromkeys(names, False)
-    target[s.choose(names)] = True
-    s.draw("next_one", f"yes(p={chance(target)})")
-    s.simulate()
-    for number, flags in enumerate(examples, start=1):
-        what = f"a {phrase(flags)} {k.thing}"
-        s.event(s.see_yes(f"{what} {k.gets}", f"{what} {k.gets_not}", f"example_{number}"))
-    s.ask_which("rule", of="trait", question="Which trait decides?")
-    s.ask_chance(chance(target), f"a {phrase(target)} {k.thing} will {k.would}")
-    s.ask_yes("next_one", f"Will the next one, a {phrase(target)} {k.thing}, {k.would}?")
-    trait = s.choose(traits)
-    s.ask_yes(f"rule == '{trait}'", f"Is {trait} the trait that decides?")
 
 
 MOTIFS = (
+    Motif("cluster_membership", "E", Sort, cluster_membership),
+    Motif("rule_game", "E", Tray, rule_game),
+    Motif("rule_with_exceptions", "E", Tray, rule_with_exceptions),
+    Motif("overhypothesis", "E", Attempt, overhypothesis),
     Motif("partial_pooling", "E", Scoring, partial_pooling),
-    Motif("alike_or_mixed", "E", Bag, alike_or_mixed),
-    Motif("rule_with_exceptions", "E", Rule, rule_with_exceptions),
+    Motif("inherited_feature", "E", Lineage, inherited_feature),
 )
