@@ -244,7 +244,8 @@ def pearson(x_N: jax.Array, y_N: jax.Array, weight_N: jax.Array) -> jax.Array:
     w = weight_N / jnp.sum(weight_N)
     x, y = jnp.where(w > 0, x_N, 0.0), jnp.where(w > 0, y_N, 0.0)
     dx, dy = x - jnp.sum(w * x), y - jnp.sum(w * y)
-    scale = jnp.sum(w * dx**2) * jnp.sum(w * dy**2)
-    return jnp.where(
-        scale > 0, jnp.sum(w * dx * dy) / jnp.sqrt(jnp.where(scale > 0, scale, 1)), jnp.nan
-    )
+    variance_x, variance_y = jnp.sum(w * dx**2), jnp.sum(w * dy**2)
+    # a variance within rounding of the mean square is a constant
+    varies = (variance_x > 1e-12 * jnp.sum(w * x**2)) & (variance_y > 1e-12 * jnp.sum(w * y**2))
+    value = jnp.sum(w * dx * dy) / jnp.sqrt(jnp.where(varies, variance_x * variance_y, 1.0))
+    return jnp.where(varies, value, jnp.nan)
