@@ -51,7 +51,8 @@ SKINS = (
     ),
     Level(
         "pulse_rest", "rowing training", "at the {town} training camp",
-        "the resting pulse of the cox", "beats a minute", "the wrist strap", (55, 80), (2, 5), "is going up",
+        "the resting pulse of the cox", "beats a minute", "the wrist strap", (55, 80), (2, 5),
+        "is going up",
     ),
     Level(
         "hive_scale", "bee keeping", "in the {town} apiary", "the weight of the hive",

@@ -40,7 +40,7 @@ SKINS = (
         "jams", (3, 8), "the new yarn", "arrived", "dry", "damp",
     ),
     Tally(
-        "kiosk_maps", "tourist kiosk", "at the {town} kiosk", "the clerk", "maps sold",
+        "kiosk_maps", "tourist kiosk", "at the {town} kiosk", "the clerk", "map sales",
         (5, 14), "the roadworks", "began", "festive", "ordinary",
     ),
     Tally(
