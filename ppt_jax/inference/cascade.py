@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from ppt_jax.inference.routes import (
 from ppt_jax.progress import Progress
 from ppt_jax.scenario.document import Scenario
 
+MAX_CELLS = 1 << 25  # nodes times joint states of an enumeration, about 256 MB
 PORTION = 64  # scenarios prepared and tried together; has no effect on labels
 
 
@@ -111,6 +113,10 @@ class _Cascade:
         except UserError as error:
             self.results[place] = Reject(scenario.id, "unsupported", str(error))
             return None
+        except (ArithmeticError, LookupError, ValueError, RecursionError, MemoryError) as error:
+            detail = f"{type(error).__name__}: {error}"  # one document must not cost the others
+            self.results[place] = Reject(scenario.id, "unsupported", detail)
+            return None
         case = _Case(prepared, place)
         if not evidence_reaches_asks(prepared.program):
             detail = "no given shares a latent with any ask"
@@ -118,14 +124,15 @@ class _Cascade:
             return None
         if self.config.engine in ("auto", "exact"):
             size = exact.joint_size(prepared.program)
-            if size is not None and size <= self.config.enumerate_limit:
+            cells = (size or 0) * len(prepared.program.nodes)
+            if size is not None and size <= self.config.enumerate_limit and cells <= MAX_CELLS:
                 self.settle(case, exact_route(prepared), "exact", 0, last=True)
                 return None
             if self.config.engine == "exact":
                 detail = (
                     "a latent is not finite and discrete"
                     if size is None
-                    else f"{size} joint states, limit {self.config.enumerate_limit}"
+                    else f"{size} joint states of {len(prepared.program.nodes)} nodes"
                 )
                 self.results[place] = Reject(scenario.id, "not_enumerable", detail)
                 return None
@@ -207,11 +214,18 @@ def label_scenarios(
     """
     cascade = _Cascade(config or LabelConfig())
     advance = progress.advance if isinstance(progress, Progress) else progress
-    for start in range(0, len(scenarios), PORTION):
-        part = scenarios[start : start + PORTION]
-        cases = [cascade.begin(start + i, scenario) for i, scenario in enumerate(part)]
-        cascade.weigh([case for case in cases if case is not None])
-        if advance is not None:
-            rejects = sum(isinstance(result, Reject) for result in cascade.results.values())
-            advance(len(part), rejects=rejects)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:  # prepares one portion, weighs another
+        busy: concurrent.futures.Future[None] | None = None
+        size = 0
+        for start in range(0, len(scenarios) + PORTION, PORTION):
+            part = scenarios[start : start + PORTION]
+            cases = [cascade.begin(start + i, scenario) for i, scenario in enumerate(part)]
+            if busy is not None:
+                busy.result()
+                if advance is not None:
+                    found = [cascade.results[i] for i in range(start) if i in cascade.results]
+                    advance(size, rejects=sum(isinstance(one, Reject) for one in found))
+            busy, size = None, len(part)
+            if part:
+                busy = pool.submit(cascade.weigh, [case for case in cases if case is not None])
     return [cascade.results[i] for i in range(len(scenarios))]

@@ -29,6 +29,8 @@ from ppt_jax.inference.table import MAX_TABLES, Table
 BUCKETS = ((128, 32), (512, 64), (2048, 256), (8192, 256))
 MAX_ASKS = 8
 BATCH = 16
+WIDE_BATCH = 256
+WIDE_BYTES = 1 << 32
 POINT_BYTES = 1 << 28
 
 
@@ -191,7 +193,12 @@ def points_fit(count: int, latents: int) -> bool:
 
 
 def run_tables(
-    requests: Sequence[Request], count: int, *, seed: int, batch: int = BATCH
+    requests: Sequence[Request],
+    count: int,
+    *,
+    seed: int,
+    batch: int | None = None,
+    wide: bool | None = None,
 ) -> list[Summary]:
     """Weights each program on two scrambles of ``count`` Sobol points.
 
@@ -199,13 +206,15 @@ def run_tables(
       requests: tables that have a bucket, in any mix of sizes.
       count: points of each scramble, a power of two, at least `BLOCK`.
       seed: of the scrambles.
-      batch: programs handed to the device at once; has no effect on results.
+      batch: programs handed to the device at once; has no effect on results. By default few on
+        a CPU, where they run one after the other, and as many as `WIDE_BYTES` hold elsewhere.
+      wide: run programs side by side (the default off the CPU).
 
     Returns:
       One summary (numpy arrays) a request, in order; bitwise the same in whatever company.
     """
     results: list[Summary | None] = [None] * len(requests)
-    wide = jax.default_backend() != "cpu"
+    wide = jax.default_backend() != "cpu" if wide is None else wide
     groups: dict[tuple[int, int], list[int]] = {}
     for i, request in enumerate(requests):
         size = bucket_of(request.table)
@@ -214,13 +223,15 @@ def run_tables(
         groups.setdefault(size, []).append(i)
     jobs = []
     for (rows, latents), members in sorted(groups.items()):
-        for start in range(0, len(members), batch):
-            jobs.append((rows, latents, members[start : start + batch]))
+        held = max(1, min(WIDE_BATCH, WIDE_BYTES // (rows * BLOCK * 4))) if wide else BATCH
+        step = batch or held
+        for start in range(0, len(members), step):
+            jobs.append((rows, latents, step, members[start : start + step]))
 
-    def run(job: tuple[int, int, list[int]]) -> None:
-        rows, latents, members = job
+    def run(job: tuple[int, int, int, list[int]]) -> None:
+        rows, latents, step, members = job
         padded = [_padded(requests[i], rows) for i in members]
-        padded += [_empty(padded[0])] * (batch - len(padded))
+        padded += [_empty(padded[0])] * (step - len(padded))
         programs = {key: np.stack([p[key] for p in padded]) for key in padded[0]}
         z_KLP, u_KLP = _device_points(count, latents, seed)
         made = jax.device_get(_compiled(rows, wide)(programs, z_KLP, u_KLP, np.int32(len(members))))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 
+import jax
 import numpy as np
 import pytest
 from scipy import stats
 
 from ppt_jax.errors import UserError
-from ppt_jax.inference import exact, kernel, labels
+from ppt_jax.inference import exact, importance, kernel, labels
 from ppt_jax.inference.cascade import Labelled, Reject, label_scenarios
 from ppt_jax.inference.labels import LabelConfig, SoftLabel, label_from_dict, label_to_dict
 from ppt_jax.inference.program import lower
-from ppt_jax.inference.routes import prepare
+from ppt_jax.inference.routes import ask_arrays, prepare
 from ppt_jax.scenario.document import Scenario, parse_scenario
 from tests.inference.corpus import ask, node, random_document, scenario, true_asks, worked_example
 
@@ -357,6 +358,21 @@ def test_mass_beyond_the_range_is_reported_without_spikes_at_the_ends() -> None:
     assert abs(label.probs[0] - expected[0]) < 3e-3
 
 
+def test_programs_side_by_side_give_the_sums_of_programs_in_turn() -> None:
+    """The form for accelerators (`vmap` over programs) against the form for CPUs."""
+    cases = [parse_scenario(random_document(seed)) for seed in (1, 4)] + [NORMAL]
+    requests = []
+    for case in cases:
+        made = prepare(case)
+        fields = [tuple(np.asarray(field).tolist()) for field in ask_arrays(made)]
+        requests.append(kernel.Request(made.table, tuple(range(len(case.ask))), *fields))
+    in_turn = kernel.run_tables(requests, 2048, seed=0)
+    abreast = kernel.run_tables(requests, 2048, seed=0, wide=True, batch=4)
+    for a, b in zip(in_turn, abreast):
+        for name, x, y in zip(a._fields, a, b):
+            np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-3, err_msg=name)
+
+
 def test_one_compile_serves_all_programs_of_a_size() -> None:
     kernel._compiled.cache_clear()
     cases = [parse_scenario(random_document(seed)) for seed in range(8)] + [BETA, NORMAL]
@@ -365,6 +381,22 @@ def test_one_compile_serves_all_programs_of_a_size() -> None:
     sizes = {kernel.bucket_of(prepare(case).table) for case in cases}
     compiled = [kernel._compiled(rows_, False) for rows_, _ in sizes if rows_]
     assert sum(run._cache_size() for run in compiled) == len(sizes)
+
+
+def test_numpyro_weighting_is_chunked_to_flat_memory() -> None:
+    """Scratch memory of the compiled run must not grow with the particles."""
+    made = prepare(worked_example("rowing-pairs-07"))
+    arrays = ask_arrays(made)
+    many = jax.tree.map(lambda field: np.stack([field] * importance.GROUP), arrays)
+    constants = np.stack([made.structure.constants] * importance.GROUP).astype(np.float32)
+    keys = jax.random.split(jax.random.key(0), importance.GROUP)
+    scratch = []
+    for particles in (1 << 13, 1 << 17):
+        run = importance._make_run(made.scenario, particles, False)
+        compiled = run.lower(keys, constants, many, np.int32(1)).compile()
+        scratch.append(compiled.memory_analysis().temp_size_in_bytes)
+    held = 4 * (1 << 17) * (2 * len(made.scenario.ask) + 8)  # ask values and weights themselves
+    assert scratch[1] < scratch[0] + 2 * held
 
 
 def test_more_asks_than_a_kernel_call_holds() -> None:
