@@ -27,9 +27,10 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str 
         + "</tr>"
         for row in rows
     )
-    note = f"<caption>{escape(caption)}</caption>" if caption else ""
+    note = f'<p class="caption">{escape(caption)}</p>' if caption else ""
+    label = f' aria-label="{escape(caption)}"' if caption else ""
     return (
-        f'<div class="scroll" tabindex="0"><table>{note}<thead><tr>{top}</tr></thead>'
+        f'{note}<div class="scroll" tabindex="0"><table{label}><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

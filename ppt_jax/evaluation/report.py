@@ -324,7 +324,7 @@ def _details(inputs: ReportInputs) -> str:
     for split in evaluation.config.splits:
         rows = [
             [
-                f"{escape(metric)}<br><small>{escape(MEANING[metric])}</small>",
+                f"{escape(metric)}<small>{escape(MEANING[metric])}</small>",
                 *(_cell(evaluation.row(model, split, metric)) for model in models),
                 _floor(evaluation, split, metric),
             ]
@@ -371,5 +371,5 @@ def _calibration_details(evaluation: Evaluation, split: str) -> str:
                     f"<small>null {number(row['null_mean'])}, 95% {number(row['null_q95'])}</small>"
                 )
             cells.append(_cell(row) + null)
-        rows.append([f"{escape(metric)}<br><small>{escape(MEANING[metric])}</small>", *cells])
+        rows.append([f"{escape(metric)}<small>{escape(MEANING[metric])}</small>", *cells])
     return html_table(["choice calibration", *map(_name, models)], rows)
