@@ -53,6 +53,7 @@ class CheckConfig:
       max_certain: no option of a choice, and no twentieth of a range, may hold more mass (c4).
       max_outside: most posterior mass outside the range of a value ask (c4).
       min_influence: leaving an observation out must change some answer by this much (c8).
+      max_words: longest story (length); 0 for no limit.
     """
 
     particles: int = 4096
@@ -62,10 +63,13 @@ class CheckConfig:
     max_certain: float = 0.985
     max_outside: float = 0.02
     min_influence: float = 0.002
+    max_words: int = 160
 
     def __post_init__(self) -> None:
         if self.particles < 256:
             raise UserError(f"checks.particles: {self.particles} is too few, at least 256")
+        if self.max_words < 0:
+            raise UserError(f"checks.max_words: {self.max_words} is negative; 0 is no limit")
         for field in ("prior_tail", "min_move", "max_certain", "max_outside", "min_influence"):
             value = getattr(self, field)
             if not 0 <= value <= 1:
@@ -272,6 +276,14 @@ def check_prior(
     return findings
 
 
+def check_length(scenario: Scenario, config: CheckConfig) -> list[Finding]:
+    """The story has at most `max_words` words."""
+    words = len(scenario.story.split())
+    if config.max_words and words > config.max_words:
+        return [Finding("length", f"{words} words, at most {config.max_words}")]
+    return []
+
+
 def observed_values(scenario: Scenario) -> dict[str, float]:
     """Observed draws by flat name; picks as positions, soft and hard facts left out."""
     nodes = {node.name: node for node in scenario.model}
@@ -469,7 +481,7 @@ def check_scenario(
     Returns:
       Findings, empty for a sound scenario.
     """
-    findings = check_text(scenario)
+    findings = check_length(scenario, config) + check_text(scenario)
     prior = sample_prior(scenario, rng, config.particles)
     findings += check_prior(scenario, prior, config)
     findings += check_truth(scenario)

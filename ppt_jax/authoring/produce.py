@@ -12,6 +12,7 @@ from ppt_jax.authoring.checks import (
     Statistics,
     check_ask,
     check_influence,
+    check_length,
     check_prior,
     check_text,
     check_truth,
@@ -59,7 +60,8 @@ def _keep(
     written: Written, checks: CheckConfig, asks: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Scenario, list[Finding]]:
     scenario = written.scenario
-    findings = check_prior(scenario, written.prior, checks) + check_truth(scenario)
+    findings = check_length(scenario, checks) + check_prior(scenario, written.prior, checks)
+    findings += check_truth(scenario)
     if findings:
         return scenario, findings
     statistics, findings = measure(scenario, checks, rng)
