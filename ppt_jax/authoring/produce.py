@@ -8,17 +8,16 @@ import numpy as np
 
 from ppt_jax.authoring.checks import (
     CheckConfig,
-    Finding,
     Statistics,
     check_ask,
     check_influence,
     check_length,
     check_prior,
-    check_text,
     check_truth,
     measure,
 )
 from ppt_jax.authoring.compose import Plan, Written, write_scenario
+from ppt_jax.authoring.text_checks import Finding, check_text
 from ppt_jax.errors import UserError
 from ppt_jax.scenario.document import Scenario
 

@@ -7,12 +7,13 @@ import pytest
 from scipy import stats
 
 from ppt_jax.authoring.author import AuthorConfig, make_plan
-from ppt_jax.authoring.checks import CheckConfig, check_text, check_truth
+from ppt_jax.authoring.checks import CheckConfig, check_truth
 from ppt_jax.authoring.compose import write_scenario
 from ppt_jax.authoring.genres import GENRES, Content, tell
 from ppt_jax.authoring.motif import FAMILIES, all_motifs, find_motifs
 from ppt_jax.authoring.produce import Rejected, produce
 from ppt_jax.authoring.skins import all_skins
+from ppt_jax.authoring.text_checks import check_text
 from ppt_jax.errors import UserError
 from ppt_jax.inference.program import lower
 from ppt_jax.inference.simulate import node_values, replay
