@@ -287,7 +287,7 @@ def weighted_label(
         mass_below=below,
         mass_above=above,
         true_answer=true_answer,
-        true_rank=None if true_rank is None else min(max(true_rank, 0.0), 1.0),
+        true_rank=None if true_rank is None else float(min(max(true_rank, 0.0), 1.0)),
         predicted=predicted,
         disagreement=disagreement,
     )

@@ -133,6 +133,14 @@ def summarise(
         prior = jnp.zeros((CELLS,)).at[prior_cell_P].add(jnp.where(ok_P, q_P, 0.0))
         return by_part.reshape(scrambles, CELLS), squares, prior
 
+    def checks(a: Any) -> Any:
+        v_P, p_P, _, _, truth = a
+        near = 1e-5 * jnp.abs(truth) + 1e-30
+        below = jnp.sum(jnp.where(v_P < truth - near, w_P, 0.0))
+        at = jnp.sum(jnp.where(jnp.abs(v_P - truth) <= near, w_P, 0.0))
+        bad = jnp.sum((w_P > 0) & ~jnp.isfinite(v_P))
+        return below, at, bad, jnp.sum((q_P > 0) & ~jnp.isfinite(p_P))
+
     def linear(a: Any) -> Any:
         v_P, p_P, low, scale, _ = a
 
@@ -141,7 +149,7 @@ def summarise(
             place = jnp.where(jnp.isnan(place), -1.0, jnp.clip(place, -1.0, float(ANSWERS)))
             return place.astype(jnp.int32) + 1
 
-        return *cells(cell(v_P), cell(p_P), v_P, jnp.isfinite(p_P)), jnp.float32(0.0)
+        return *cells(cell(v_P), cell(p_P), v_P, jnp.isfinite(p_P)), jnp.float32(0.0), *checks(a)
 
     def rank(a: Any) -> Any:
         v_P, p_P, _, _, truth = a
@@ -155,21 +163,17 @@ def summarise(
         def cell(x: jax.Array) -> jax.Array:
             return jnp.clip(x * CELLS, 0, CELLS - 1).astype(jnp.int32)
 
-        return *cells(cell(cdf[:size]), cell(prior_cdf), v_P, ok_P), cdf[-1]
+        return *cells(cell(cdf[:size]), cell(prior_cdf), v_P, ok_P), cdf[-1], *checks(a)
 
     def none(a: Any) -> Any:
         empty = jnp.zeros((CELLS,))
-        return jnp.zeros((scrambles, CELLS)), empty, empty, jnp.float32(0.0)
+        nothing, no_one = jnp.float32(0.0), jnp.int32(0)
+        parts = jnp.zeros((scrambles, CELLS))
+        return parts, empty, empty, nothing, nothing, nothing, no_one, no_one
 
     def one(a: Any) -> Any:
         v_P, p_P, kind, low, scale, truth = a
-        made = lax.switch(kind, (none, linear, rank), (v_P, p_P, low, scale, truth))
-        near = 1e-5 * jnp.abs(truth) + 1e-30
-        below = jnp.sum(jnp.where(v_P < truth - near, w_P, 0.0))
-        at = jnp.sum(jnp.where(jnp.abs(v_P - truth) <= near, w_P, 0.0))
-        bad = jnp.sum((w_P > 0) & ~jnp.isfinite(v_P))
-        bad_prior = jnp.sum((q_P > 0) & ~jnp.isfinite(p_P))
-        return (*made, below, at, bad, bad_prior)
+        return lax.switch(kind, (none, linear, rank), (v_P, p_P, low, scale, truth))
 
     by_part, squares, prior, at_truth, below, at, bad, bad_prior = lax.map(
         one, (values_AP, priors_AP, asks.kind, asks.low, asks.scale, asks.truth)
