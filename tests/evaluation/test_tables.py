@@ -163,7 +163,7 @@ def test_overlap_unknown_split_and_bad_settings_are_refused() -> None:
         EvaluationConfig(level=95)
 
 
-def planted(sharpen: float, seed: int, n: int = 600) -> list[Item]:
+def planted(sharpen: float, seed: int, n: int = 450) -> list[Item]:
     """Choices whose truth is drawn from q while the model says q^sharpen, renormalised."""
     rng = np.random.default_rng(seed)
     items = []
@@ -188,7 +188,7 @@ def planted(sharpen: float, seed: int, n: int = 600) -> list[Item]:
 
 
 def test_overconfident_underconfident_and_perfect_are_told_apart() -> None:
-    settings = EvaluationConfig(splits=("seen_motifs",), replicates=300)
+    settings = EvaluationConfig(splits=("seen_motifs",), replicates=200)
 
     def errors(sharpen: float, seed: int) -> dict[str, tuple[float, float, float]]:
         found = evaluate(planted(sharpen, seed), config=settings)
