@@ -106,11 +106,12 @@ def test_signal_detection_by_bayes(seed: int) -> None:
     rules = re.split(r"(?<=\.)\s+", scenario.story)
     base = next(_numbers(text)[0] for text in rules if f" {skin.items} {skin.bad_are}" in text)
     odds = base / (1 - base)
+    told: dict[str, list[float]] = {}
     for test in skin.tests:
         rule = next((t for t in rules if test.fires in t and len(_numbers(t)) == 2), "")
         if not rule:
             continue
-        hit, false = _numbers(rule)
+        hit, false = told[test.noun] = _numbers(rule)
         fired = f", the {test.noun} {test.fired}." in scenario.story
         assert fired != (f", the {test.noun} {test.silent}." in scenario.story)
         odds *= hit / false if fired else (1 - hit) / (1 - false)
@@ -121,7 +122,12 @@ def test_signal_detection_by_bayes(seed: int) -> None:
             next(t for t in rules if f"gave a {skin.scale}" in t or f"gave an {skin.scale}" in t)
         )[0]
         odds *= stats.norm.pdf(value, bad, noise) / stats.norm.pdf(value, good, noise)
-    _agrees(scenario, skin.bad, odds / (1 + odds))
+    bad = odds / (1 + odds)
+    _agrees(scenario, skin.bad, bad)
+    for ask in scenario.ask:
+        if ask.kind == "chance" and "repeated" in ask.text:
+            hit, false = told[next(noun for noun in told if f"the {noun} " in ask.text)]
+            _agrees(scenario, ask.expr, bad * hit + (1 - bad) * false)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

@@ -64,7 +64,7 @@ def signal_detection(s: Sketch[Screening]) -> None:
                 )
             )
         )
-    scale = s.maybe(0.35)
+    scale = len(tests) < 3 and s.maybe(0.4)
     if scale:
         good = s.number(*k.normal, 1)
         bad = s.number(good.value * 1.15, good.value * 1.4, 1)
@@ -75,23 +75,37 @@ def signal_detection(s: Sketch[Screening]) -> None:
         )
         mean = f"{bad.code} if {k.bad} else {good.code}"
         s.draw("reading", f"normal(mean={mean}, sd={noise.code})", unit=k.unit, says=level)
-    hit, other = s.chance(0.6, 0.95), s.chance(0.03, 0.2)
-    later = s.rule(
-        f"A {k.item} that {k.bad_is} {k.follow} {hit.times()}, any other {other.times()}"
-    )
-    s.let("later_p", f"{hit.code} if {k.bad} else {other.code}", says=later)
+    sources = len(tests) + scale
+    if sources < 3:
+        hit, other = s.chance(0.6, 0.95), s.chance(0.03, 0.2)
+        later = s.rule(
+            f"A {k.item} that {k.bad_is} {k.follow} {hit.times()}, any other {other.times()}"
+        )
+        s.let("later_p", f"{hit.code} if {k.bad} else {other.code}", says=later)
+    test, chance = tests[0], again[0]
+    more = s.number(4, 8, 1) if sources != 2 and s.maybe(0.7) else None
+    if more:
+        plan = s.rule(f"Afterwards the {test.noun} will be done another {more} times")
+        s.draw("repeats", f"successes(n={more.code}, p={chance})", says=plan)
     s.simulate()
     thing = s.choose((f"this {k.item}", f"the {k.item} on the table", f"today's first {k.item}"))
-    for place, test in enumerate(tests):
-        yes, no = f"the {test.noun} {test.fired}", f"the {test.noun} {test.silent}"
+    for place, done in enumerate(tests):
+        yes, no = f"the {done.noun} {done.fired}", f"the {done.noun} {done.silent}"
         s.event(f"For {thing}, {s.see_yes(yes, no, f'test_{place}')}")
     if scale:
         span = s.see(f"a {k.scale} of {{}} {k.unit}", "reading")
-        s.event(f"{thing} gave {span}, to the nearest whole number")
+        s.event(f"{thing} gave {span}, rounded")
     s.ask_yes(k.bad, f"Is it true that {thing} {k.bad_is}?")
-    test, chance = tests[0], again[0]
+    if more:
+        s.ask_value(
+            "repeats",
+            what=f"the number of those {more} times that the {test.noun} {test.fires}",
+            low=0,
+            high=more.value,
+        )
     s.ask_chance(chance, f"the {test.noun} {test.fires} when it is repeated on {thing}")
-    s.ask_chance("later_p", f"{thing} {k.follow}")
+    if sources < 3:
+        s.ask_chance("later_p", f"{thing} {k.follow}")
 
 
 def screened_batch(s: Sketch[Screening]) -> None:
@@ -265,6 +279,8 @@ def copied_witnesses(s: Sketch[Account]) -> None:
         )
         s.draw(f"report_{place}", f"pick(option, weights=[{_weights(f'said_{place}', options)}])")
     s.draw("fresh", f"pick(option, weights=[{_weights('own', options)}])")
+    if len(people) > 2:
+        s.let("copies", " + ".join(f"copied_{place}" for place in range(1, len(people))))
     s.simulate()
     s.in_order = True
     for place, who in enumerate(people):
@@ -275,6 +291,13 @@ def copied_witnesses(s: Sketch[Account]) -> None:
     s.ask_yes(f"truth == {said!r}", f"Was {first} right?")
     place = int(s.rng.integers(1, len(people)))
     s.ask_yes(f"copied_{place}", f"Did {people[place]} merely repeat {first}?")
+    if len(people) > 2:
+        s.ask_value(
+            "copies",
+            what=f"the number of later speakers who merely repeated {first}",
+            low=0,
+            high=len(people) - 1,
+        )
     s.ask_which(
         "fresh", of="option", question=f"What would a new {k.witness} who looks alone name?"
     )

@@ -83,10 +83,10 @@ def cluster_membership(s: Sketch[Sort]) -> None:
     else:
         s.draw("sort", "pick(sorts)", says=s.rule(f"The {k.sorts} are equally common"))
     law = _measure(s, "size", k.measure, k.unit, k.middle, names)
-    both = s.observations(1, 3) > 1 and len(names) < 4
+    both = s.observations(1, 3) > 1 and len(names) < 3 + s.maybe(0.4)
     if both:
         _measure(s, "trait", k.second, k.second_unit, k.second_middle, names)
-        s.rule(f"Within one {k.sort} the two measures are independent")
+        s.rule(f"Within a {k.sort} these are independent")
     rates: list[Told] = [s.chance(0.05, 0.95, form="percent") for _ in names]
     listed = ", ".join(f"{rate} for {name}" for rate, name in zip(rates, names, strict=True))
     does = s.rule(f"How often a {k.item} {k.does}: {listed}")

@@ -59,6 +59,6 @@ SKINS = (
     Lifetime(
         "theatre_runs", "theatre", "in the theatres of {town}", "show", "shows", "nights",
         (25, 80), "this show has been playing for {} nights", "the whole run of this show",
-        "the number of nights this show has left", ("drama", "comedy"), "a tourist comes to town",
+        "the time this show still has", ("drama", "comedy"), "a tourist comes to town",
     ),
 )  # fmt: skip
