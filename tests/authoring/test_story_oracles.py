@@ -173,3 +173,42 @@ def test_mark_recapture_from_marked_shares(seed: int) -> None:
     for caught, again in re.findall(r"(\d+)(?: were \w+,| \w+, and) (\d+) of them", scenario.story):
         weights = weights * stats.binom.pmf(int(again), int(caught), share)
     _agrees(scenario, "in_all", float(weights @ (marks + grid) / weights.sum()))
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_fair_or_trick_by_bayes_over_kinds(seed: int) -> None:
+    scenario = _scenario("fair_or_trick", seed)
+    kinds = scenario.members("kind")
+    shares = _numbers(_sentence(scenario.story, "the rest are"))
+    prior = np.array([1 - sum(shares), *shares])
+    rates = np.array(_numbers(_sentence(scenario.story, "depends on its kind").split(":")[1]))
+    assert len(rates) == len(prior) == len(kinds)
+    hits, tried = (int(n) for n in re.findall(r"in (\d+) of (\d+) ", scenario.story)[0])
+    posterior = prior * stats.binom.pmf(hits, tried, rates)
+    posterior /= posterior.sum()
+    _agrees(scenario, "hit_p", float(posterior @ rates))
+    _agrees(scenario, "what", float(posterior @ np.arange(len(kinds))))
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_copied_witnesses_by_enumeration(seed: int) -> None:
+    """Truth by truth: the first speaker errs alone, later ones copy or look for themselves."""
+    scenario = _scenario("copied_witnesses", seed)
+    options = scenario.members("option")
+    prior_rule = _sentence(scenario.story, "equally likely", "as likely as any")
+    favourite = next((n for n in _numbers(prior_rule) if n < 1), None)
+    prior = np.full(len(options), 1 / len(options))
+    if favourite is not None:
+        prior = np.full(len(options), (1 - favourite) / (len(options) - 1))
+        prior[0] = favourite
+    right = _numbers(_sentence(scenario.story, "looks for themselves"))[0]
+    copies = _numbers(_sentence(scenario.story, "spoke first"))[0]
+    reports = [options.index(given.that.split("'")[1]) for given in scenario.given]
+    own = np.full((len(options), len(options)), (1 - right) / (len(options) - 1))
+    np.fill_diagonal(own, right)
+    likelihood = prior * own[:, reports[0]]
+    for report in reports[1:]:
+        likelihood = likelihood * (copies * (report == reports[0]) + (1 - copies) * own[:, report])
+    posterior = likelihood / likelihood.sum()
+    _agrees(scenario, f"truth == {options[reports[0]]!r}", float(posterior[reports[0]]))
+    _agrees(scenario, f"own[{options[reports[0]]!r}]", float(posterior @ own[:, reports[0]]))
