@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 import ml_collections
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ppt_jax.errors import UserError
@@ -63,6 +64,8 @@ def run(main: Callable[[ml_collections.ConfigDict, str], None]) -> None:
             print("\ninterrupted; start the same command again to go on", file=sys.stderr)
             sys.exit(130)
 
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it reports that torch is missing
+    logging.set_verbosity(logging.WARNING)  # libraries say where they read; the bars say enough
     app.run(guarded, flags_parser=_parse_flags)
 
 

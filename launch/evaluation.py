@@ -27,9 +27,10 @@ from ppt_jax.data.supports import support_of
 from ppt_jax.data.tokenizer import load_tokenizer
 from ppt_jax.data.trees import Compiler
 from ppt_jax.errors import UserError
+from ppt_jax.evaluation.findings import ReportInputs, read_history
 from ppt_jax.evaluation.items import Item, Target, write_items
 from ppt_jax.evaluation.readout import read_answers
-from ppt_jax.evaluation.report import ReportInputs, read_history, write_report
+from ppt_jax.evaluation.report import write_report
 from ppt_jax.evaluation.tables import EvaluationConfig, evaluate, write_results
 from ppt_jax.models.answers import StopSets, answer_log_probs
 from ppt_jax.models.decoder import Params, count_parameters, make_apply
@@ -103,7 +104,7 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     header = _header(config, workdir, data, models)
     write_results(workdir, result, {**header, "config": resolved(config)})
     inputs = ReportInputs(
-        result,
+        evaluation=result,
         header=header,
         history=read_history(workdir / "train" / "metrics.jsonl"),
         corpus=_read(workdir / "corpus.json"),

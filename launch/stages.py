@@ -36,8 +36,7 @@ def author(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 def label(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Reads scenarios/, writes labels/."""
     from ppt_jax.inference.job import run_label_job
-
-    from ppt_jax.inference.config import LabelConfig
+    from ppt_jax.inference.labels import LabelConfig
 
     settings = build(LabelConfig, seeded(config, "label"), "label")
     run_label_job(workdir / "scenarios", workdir / "labels", settings)
@@ -173,7 +172,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     from ppt_jax.authoring.author import AuthorConfig
     from ppt_jax.data.tokenizer import TokenizerConfig
     from ppt_jax.evaluation.tables import EvaluationConfig
-    from ppt_jax.inference.config import LabelConfig
+    from ppt_jax.inference.labels import LabelConfig
     from ppt_jax.training.loop import TrainConfig
 
     known = {section for names in SECTIONS.values() for section in names}

@@ -30,8 +30,8 @@ class BaseRate:
     """Mean training labels by motif and kind, with the kind alone as fallback.
 
     Attributes:
-      by_motif: (motif, kind, number of answers) -> mean label [K].
-      by_kind: (kind, number of answers) -> mean label [K].
+      by_motif: (motif, kind, number of answers) -> smoothed mean label [K].
+      by_kind: (kind, number of answers) -> smoothed mean label [K].
       n_labels: training labels used.
     """
 
@@ -53,7 +53,11 @@ class BaseRate:
 
 
 def fit_base_rate(labels: Iterable[tuple[str, str, Sequence[float] | np.ndarray]]) -> BaseRate:
-    """Averages training labels.
+    """Averages training labels, each group with one uniform label added.
+
+    ``rate_k = (sum of labels_k + 1/K) / (n + 1)``. Without the added label an answer that no
+    training label gave would be impossible, and one such ask would ruin the base rate's KL; that
+    would flatter every model compared with it.
 
     Options of a `choice` have different names from ask to ask, so choices are averaged by
     position and only among asks with the same number of options.
@@ -67,7 +71,7 @@ def fit_base_rate(labels: Iterable[tuple[str, str, Sequence[float] | np.ndarray]
     Example:
       >>> rate = fit_base_rate([("chess", "choice", [1.0, 0.0]), ("chess", "choice", [0.5, 0.5])])
       >>> rate.by_motif["chess", "choice", 2].tolist()
-      [0.75, 0.25]
+      [0.6666666666666666, 0.3333333333333333]
     """
     sums: dict[tuple[str | None, str, int], np.ndarray] = {}  # motif None: the kind alone
     counts: collections.Counter[tuple[str | None, str, int]] = collections.Counter()
@@ -83,7 +87,7 @@ def fit_base_rate(labels: Iterable[tuple[str, str, Sequence[float] | np.ndarray]
             sums.setdefault(key, np.zeros(p_K.size))
             sums[key] += p_K / p_K.sum()
             counts[key] += 1
-    means = {key: total_K / counts[key] for key, total_K in sums.items()}
+    means = {key: (sum_K + 1 / sum_K.size) / (counts[key] + 1) for key, sum_K in sums.items()}
     return BaseRate(
         by_motif={(m, kind, size): v for (m, kind, size), v in means.items() if m is not None},
         by_kind={(kind, size): v for (m, kind, size), v in means.items() if m is None},

@@ -26,13 +26,16 @@ def test_means_by_motif_then_kind_then_uniform() -> None:
     labels += [("rowing", "choice", [0.2, 0.3, 0.5])]
     rate = fit_base_rate(labels)
     assert rate.n_labels == 9
-    np.testing.assert_allclose(rate.predict(target("chess", "value", 101)), chess.mean(0))
-    both = np.concatenate([chess, rowing]).mean(0)
+    flat = np.full((1, 101), 1 / 101)
+    own = np.concatenate([chess, flat]).mean(0)
+    np.testing.assert_allclose(rate.predict(target("chess", "value", 101)), own)
+    both = np.concatenate([chess, rowing, flat]).mean(0)
     np.testing.assert_allclose(rate.predict(target("new", "value", 101)), both)
-    np.testing.assert_allclose(rate.predict(target("chess", "choice", 2)), [0.9, 0.1])
-    np.testing.assert_allclose(rate.predict(target("new", "choice", 2)), [0.6, 0.4])
+    np.testing.assert_allclose(rate.predict(target("chess", "choice", 2)), [0.7, 0.3])
+    np.testing.assert_allclose(rate.predict(target("new", "choice", 2)), [1.7 / 3, 1.3 / 3])
     # three options: never mixed with two; unseen for chess, so the kind's mean; five: uniform
-    np.testing.assert_allclose(rate.predict(target("chess", "choice", 3)), [0.2, 0.3, 0.5])
+    three = (np.array([0.2, 0.3, 0.5]) + 1 / 3) / 2
+    np.testing.assert_allclose(rate.predict(target("chess", "choice", 3)), three)
     np.testing.assert_allclose(rate.predict(target("chess", "choice", 5)), 0.2)
     np.testing.assert_allclose(rate.predict(target("chess", "rank", 101)), 1 / 101)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ppt_jax.evaluation.items import ItemError, Target
-from ppt_jax.evaluation.readout import answer_logp, read_answers
+from ppt_jax.evaluation.readout import read_answers
+from ppt_jax.models.answers import StopSets, answer_log_probs
 
 VOCAB = 7
 STOP = np.zeros((2, VOCAB), bool)
@@ -52,10 +53,9 @@ def batch() -> dict[str, np.ndarray]:
 
 
 def logp_of(logits: np.ndarray, given: dict[str, np.ndarray]) -> np.ndarray:
-    edges = [given[f"edge_{name}_BE"] for name in ("node", "token", "parent", "answer")]
-    return np.asarray(
-        answer_logp(jnp.asarray(logits), *map(jnp.asarray, edges), STOP, asks=2, max_answers=4)
-    )
+    batch = {name: jnp.asarray(array) for name, array in given.items()}
+    batch["ask_weight_BA"] = (batch["ask_index_BA"] >= 0).astype(jnp.float32)
+    return np.asarray(answer_log_probs(jnp.asarray(logits), batch, StopSets.from_mask(STOP), 4))
 
 
 def test_answers_equal_the_product_along_their_paths() -> None:
