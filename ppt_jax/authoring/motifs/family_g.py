@@ -72,7 +72,7 @@ def preference(s: Sketch[Taste]) -> None:
         reference("liking", a),
         reference("liking", b),
         (a, b),
-        f"Which does {who} like more, the {{}}?",
+        f"Which does {who} like more: {{}}?",
     )
     s.ask_chance(
         f"sigmoid((liking['{a}'] - liking['{b}']) * {slope})",
