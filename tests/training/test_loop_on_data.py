@@ -20,7 +20,7 @@ from tests.data.examples import records, trained
 @pytest.fixture(scope="module")
 def corpus():
     compiler = Compiler(trained("whole"))
-    trees = compiler.trees(records(24, asks=2, words=12))
+    trees = compiler.trees(records(12, asks=2, words=12))
     return compiler, trees
 
 
@@ -73,7 +73,7 @@ def test_stories_then_posteriors_stopped_and_resumed(corpus, tmp_path):
     )
     fast = OptimizerConfig(learning_rate=5e-3, warmup_steps=3)
     config = TrainConfig(
-        steps=14, lm_steps=4, optimizer=fast, lm_optimizer=fast, validate_every=7, log_every=7
+        steps=10, lm_steps=3, optimizer=fast, lm_optimizer=fast, validate_every=5, log_every=5
     )
 
     def go(workdir, data):

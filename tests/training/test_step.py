@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -33,9 +34,10 @@ from tests.training.problem import MODEL, OBJECTIVE, batch_of
 CONFIG = OptimizerConfig(learning_rate=1e-2, warmup_steps=2, clip_norm=0.5)
 
 
-def runner(accumulate=1, mesh=None, model=MODEL, steps=20):
-    """The mesh, a fresh state and the compiled step."""
-    mesh = make_mesh(mesh or MeshConfig())
+@functools.cache
+def compiled(accumulate, mesh_config, model, steps):
+    """Mesh, optimizer and step; tests with the same settings share the program."""
+    mesh = make_mesh(mesh_config)
     optimizer = make_optimizer(CONFIG, steps)
     shardings = state_shardings(model, optimizer, mesh)
     step = make_step(
@@ -47,6 +49,12 @@ def runner(accumulate=1, mesh=None, model=MODEL, steps=20):
         accumulate=accumulate,
         clip_norm=CONFIG.clip_norm,
     )
+    return mesh, optimizer, step
+
+
+def runner(accumulate=1, mesh=None, model=MODEL, steps=20):
+    """The mesh, a fresh state and the compiled step."""
+    mesh, optimizer, step = compiled(accumulate, mesh or MeshConfig(), model, steps)
     return mesh, init_state(model, optimizer, mesh, seed=0), step
 
 
