@@ -77,7 +77,7 @@ def true_values(scenario: Scenario, program: Program) -> tuple[float, ...]:
 
 
 def evidence_reaches_asks(program: Program) -> bool:
-    """Whether any given can move any ask: they share latents, directly or through other givens."""
+    """Whether some given can move some ask: a shared latent, or an observed draw in the ask."""
     if program.asks != program.ask_priors:
         return True
 

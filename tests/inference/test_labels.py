@@ -399,6 +399,35 @@ def test_numpyro_weighting_is_chunked_to_flat_memory() -> None:
     assert scratch[1] < scratch[0] + 2 * held
 
 
+def test_more_quantile_tables_than_a_table_holds() -> None:
+    """The seventeenth constant shape goes through a proposal; its posterior is the same."""
+    model = [node(f"p{i}", f"beta(a={1 + i}, b=3)") for i in range(20)]
+    model += [node(f"n{i}", f"successes(n=10, p=p{i})") for i in (0, 19)]
+    given = ["n0 == 7", "n19 == 7"]
+    first, last = labels_of(scenario(model, given, [ask("chance", "p0"), ask("chance", "p19")]))
+    more = [ask("choice", f"p{i} > 0.5") for i in range(20)]
+    found = labels_of(scenario(model, given, more), engine="table")
+    for i, label in enumerate(found):
+        a, b = (1 + i + 7, 3 + 3) if i in (0, 19) else (1 + i, 3)
+        assert label.probs[1] == pytest.approx(stats.beta(a, b).sf(0.5), abs=0.01)
+    for label, law in ((first, stats.beta(8, 6)), (last, stats.beta(27, 6))):
+        assert tv(twenty(label.probs), twenty(answer_bins(law, 0, 1))) < label.error
+
+
+def test_a_program_beyond_every_size_is_a_named_reject() -> None:
+    sets = {"a": [f"a{i}" for i in range(20)], "b": [f"b{i}" for i in range(20)]}
+    model = [
+        node("x", "normal(mean=0, sd=1)", "a", "b"),
+        node("all", "total(total(x[a, b], b), a)"),
+        node("seen", "normal(mean=all, sd=10)"),
+    ]
+    one = scenario(model, ["seen == 5"], [ask("value", "all", low=-60, high=60)], sets=sets)
+    result = label_scenarios([one])[0]
+    assert isinstance(result, Reject)
+    assert result.reason == "too_large"
+    assert "400 latents" in result.detail
+
+
 def test_more_asks_than_a_kernel_call_holds() -> None:
     asks = [ask("choice", f"mu > {40 + i}") for i in range(19)]
     model = [node("mu", "normal(mean=50, sd=15)"), node("seen", "normal(mean=mu, sd=10)")]
