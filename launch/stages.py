@@ -85,11 +85,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     processes = {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
     def batches(split: str, mode: str, *, endless: bool) -> Any:
-        shapes = packing_config(config, "story_packing" if mode == "story" else "packing", mode)
+        shapes = packing_config(config, "text_packing" if mode == "text" else "packing", mode)
         units, left_out = units_of(trees[split], shapes)
         if left_out:
             print(f"{split}: left out by the packing: {dict(left_out)}")
-        seed = config.seed + (1 if mode == "story" else 0)
+        seed = config.seed + (1 if mode == "text" else 0)
         order = StreamConfig(seed=seed, shuffle=endless, epochs=None if endless else 1, **processes)
         return packed_batches(units, shapes, order, pad=compiler.pad)
 
@@ -100,7 +100,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         stop_SV=compiler.stop_SV,
         max_answers=packing.max_answers,
         data=batches("train", "train", endless=True),
-        lm_data=batches("train", "story", endless=True) if settings.lm_steps else None,
+        lm_data=batches("train", "text", endless=True) if settings.lm_steps else None,
         validation=batches("validation", "train", endless=False),
         fingerprint={
             "dataset": data.fingerprint,
@@ -186,7 +186,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     packing_config(config, "evaluation_packing", "full")
     train_settings = build(TrainConfig, seeded(config, "train"), "train")
     if train_settings.lm_steps:
-        packing_config(config, "story_packing", "story")
+        packing_config(config, "text_packing", "text")
     model_config(config, 2048)
     build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
 

@@ -28,6 +28,7 @@ from ppt_jax.authoring.produce import Rejected, produce
 from ppt_jax.authoring.sketch import Knobs
 from ppt_jax.authoring.skins import all_skins
 from ppt_jax.authoring.splits import SPLITS, SplitPlan, plan_splits
+from ppt_jax.authoring.wording import CHANCE_FORMS
 from ppt_jax.errors import UserError
 from ppt_jax.progress import Progress
 from ppt_jax.scenario.document import to_dict
@@ -55,6 +56,7 @@ class AuthorConfig:
       skins: "all", or names of skins.
       genres: "all", or names of genres.
       told: number wordings, of "full" and "verbal"; each equally often.
+      chances: forms of exact chances, of "percent", "ratio" and "words".
       length: "short", "medium" or "long" stories.
       asides: smallest and largest number of irrelevant sentences.
       entities: smallest and largest number of people, items, places.
@@ -78,6 +80,7 @@ class AuthorConfig:
     skins: str | tuple[str, ...] = "all"
     genres: str | tuple[str, ...] = "all"
     told: tuple[str, ...] = ("full",)
+    chances: tuple[str, ...] = CHANCE_FORMS
     length: str = "short"
     asides: tuple[int, int] = (0, 1)
     entities: tuple[int, int] = (2, 6)
@@ -94,6 +97,7 @@ class AuthorConfig:
                 object.__setattr__(self, field, _names(getattr(self, field)))
         object.__setattr__(self, "held_out_motifs", _names(self.held_out_motifs))
         object.__setattr__(self, "told", _names(self.told))
+        object.__setattr__(self, "chances", _names(self.chances))
         for field, floor in (("asides", 0), ("entities", 1), ("observations", 1), ("asks", 1)):
             pair = tuple(getattr(self, field))
             if len(pair) != 2 or not floor <= pair[0] <= pair[1]:
@@ -109,6 +113,8 @@ class AuthorConfig:
             raise UserError(f"length: {self.length!r} is not short, medium or long")
         if not self.told or not set(self.told) <= {"full", "verbal"}:
             raise UserError(f"told: {self.told} is not made of full and verbal")
+        if not self.chances or not set(self.chances) <= set(CHANCE_FORMS):
+            raise UserError(f"chances: {self.chances} is not made of {', '.join(CHANCE_FORMS)}")
         find_genres(self.genres)
         unknown = set(() if self.skins == "all" else self.skins) - set(all_skins())
         if unknown:
@@ -302,6 +308,7 @@ def make_plan(config: AuthorConfig, split: str, motif_name: str, number: int, at
             entities=config.entities,
             observations=config.observations,
             told=config.told[int(rng.integers(len(config.told)))],
+            chances=config.chances,
             length=config.length,
         ),
         split=split,

@@ -37,12 +37,14 @@ class Knobs:
       entities: smallest and largest number of people, items, places.
       observations: smallest and largest number of observations.
       told: "full" or "verbal" number wording.
+      chances: forms in which exact chances are worded, of `wording.CHANCE_FORMS`.
       length: "short", "medium" or "long"; moves sizes within their ranges.
     """
 
     entities: tuple[int, int] = (2, 6)
     observations: tuple[int, int] = (1, 12)
     told: str = "full"
+    chances: tuple[str, ...] = wording.CHANCE_FORMS
     length: str = "short"
 
 
@@ -133,7 +135,8 @@ class Sketch(Generic[SkinT]):
 
     def chance(self, low: float, high: float, *, form: str = "") -> Told:
         """A probability in exact words, see `wording.pick_chance`."""
-        return wording.pick_chance(self.rng, low, high, self.knobs.told, form=form)
+        knobs = self.knobs
+        return wording.pick_chance(self.rng, low, high, knobs.told, form=form, forms=knobs.chances)
 
     def number(self, low: float, high: float, step: float = 0.0) -> Told:
         """A plain number, see `wording.pick_number`."""

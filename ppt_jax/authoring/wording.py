@@ -126,8 +126,18 @@ _VERBAL_CHANCES = tuple(
 )
 
 
+CHANCE_FORMS = ("percent", "ratio", "words")
+"""How an exact chance may be worded: "35 percent", "7 in 20", "one in four"."""
+
+
 def pick_chance(
-    rng: np.random.Generator, low: float, high: float, told: str = "full", *, form: str = ""
+    rng: np.random.Generator,
+    low: float,
+    high: float,
+    told: str = "full",
+    *,
+    form: str = "",
+    forms: Sequence[str] = CHANCE_FORMS,
 ) -> Told:
     """A probability within [low, high] in one of the exact wordings.
 
@@ -139,7 +149,8 @@ def pick_chance(
       low: smallest probability allowed.
       high: largest probability allowed.
       told: "full" numbers, or "verbal" anchors where one lies in the range.
-      form: only this wording form ("percent", "ratio", "words"), e.g. to keep two chances alike.
+      form: only this form of `CHANCE_FORMS`, e.g. to keep two chances alike.
+      forms: the forms allowed where `form` names none.
 
     Returns:
       The told probability.
@@ -151,9 +162,11 @@ def pick_chance(
     fitting = [
         item
         for item in _CHANCES
-        if low - 1e-9 <= item.value <= high + 1e-9 and form in ("", item.form)
+        if low - 1e-9 <= item.value <= high + 1e-9 and item.form in ((form,) if form else forms)
     ]
     if not fitting and form:
+        return pick_chance(rng, low, high, told, forms=forms)
+    if not fitting and set(forms) != set(CHANCE_FORMS):
         return pick_chance(rng, low, high, told)
     values = sorted({round(item.value, 9) for item in fitting})
     value = values[int(rng.integers(len(values)))]

@@ -148,7 +148,7 @@ class _Run:
     def previous(self, e: ex.Prev, at: Mapping[str, int]) -> Value:
         along = list(self.here)[-1]
         if self.here[along] == 0:
-            return self.value(e.first, at)
+            return self.value(e.first, at, e)
         place = {**self.here, along: self.here[along] - 1}
         per = self.nodes[e.name].per
         return self.values[flat_name(e.name, tuple(self.members[s][place[s]] for s in per))]

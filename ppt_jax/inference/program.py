@@ -164,6 +164,8 @@ class _Lowering:
         """The element before the current one along the last set of the current node's `per`."""
         along = next(reversed(self.here))
         if self.here[along] == 0:
+            if isinstance(e.first, ex.Label):
+                return self.graph.const(self.sets[self._set_of(e)].index(e.first.text))
             return self.value(e.first, at, values)
         positions = {**self.here, along: self.here[along] - 1}
         per = self.model[e.name].per

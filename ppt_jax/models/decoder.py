@@ -210,7 +210,9 @@ class Decoder(nnx.Module):
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs) -> None:
         c = config
         self.config = c
-        table = 0.02 * jax.random.normal(rngs.params(), (c.vocab_size, c.width))
+        # Rows of length 1: tokens weigh as much as what the first layers add to them.
+        scale = 1 / math.sqrt(c.width)
+        table = scale * jax.random.normal(rngs.params(), (c.vocab_size, c.width))
         self.embedding = nnx.Param(table)
         keys = jax.random.split(rngs.params(), c.layers)
         stacked = jax.vmap(lambda key: nnx.state(Block(c, nnx.Rngs(params=key))))(keys)

@@ -123,6 +123,7 @@ def test_the_number_of_processes_is_no_difference(corpus: pathlib.Path) -> None:
         ({"genres": ("opera",)}, "genres: unknown genre 'opera'"),
         ({"skins": ("moon",)}, r"skins: unknown \['moon'\]"),
         ({"told": ("loud",)}, "told: "),
+        ({"chances": ("odds",)}, "chances: "),
         ({"length": "huge"}, "length: 'huge'"),
         ({"asks": (4, 2)}, r"asks: \(4, 2\)"),
         ({"train_size": -1}, "train_size: -1"),

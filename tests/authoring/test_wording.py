@@ -113,3 +113,14 @@ def test_small_language() -> None:
         "Next!",
         "- third",
     ]
+
+
+@pytest.mark.parametrize("forms", [("percent",), ("ratio", "words")])
+def test_chances_keep_to_the_forms_that_the_config_allows(forms: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(1)
+    told = [wording.pick_chance(rng, 0.05, 0.95, forms=forms) for _ in range(500)]
+    assert {chance.form for chance in told} == set(forms)
+    # one form asked for by the motif wins over the config's
+    assert wording.pick_chance(rng, 0.1, 0.9, form="percent", forms=forms).form == "percent"
+    # a range without such a wording is told in another form rather than not at all
+    assert wording.pick_chance(rng, 0.081, 0.084, forms=("percent",)).form != "percent"

@@ -470,3 +470,47 @@ def test_predicted_error_matches_the_spread_of_repeated_weightings() -> None:
         predicted.append(labels.predicted_error(h, squares))
         actual.append(tv(h, exact_h))
     assert np.mean(predicted) == pytest.approx(np.mean(actual), rel=0.1)
+
+
+@pytest.mark.parametrize("engine", ["exact", "table", "numpyro"])
+def test_a_chain_of_picks_may_start_at_a_named_member(engine: str) -> None:
+    """Weather that keeps to itself: P(Wednesday | umbrella on Tuesday), summed by hand."""
+    weights = "0.9 if prev(w, first='dry') == 'dry' else 0.3"
+    scenario = parse_scenario(
+        {
+            "schema": "scenario/1",
+            "id": "weather",
+            "motif": "hidden_regime",
+            "story": "It rains or not.",
+            "sets": [
+                {"name": "sky", "members": ["dry", "wet"]},
+                {"name": "day", "members": ["Mon", "Tue", "Wed"]},
+            ],
+            "model": [
+                {
+                    "name": "w",
+                    "per": ["day"],
+                    "kind": "draw",
+                    "expr": f"pick(sky, weights=[{weights}, 1 - ({weights})])",
+                },
+                {
+                    "name": "umbrella",
+                    "per": ["day"],
+                    "kind": "draw",
+                    "expr": "yes(p=0.8 if w[day] == 'wet' else 0.2)",
+                },
+            ],
+            "given": [{"that": "umbrella['Tue'] == 1"}],
+            "ask": [{"id": "q1", "kind": "choice", "expr": "w['Wed']", "text": "Which?"}],
+        }
+    )
+    move, seen = np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([0.2, 0.8])
+    monday = move[0]  # the day before the first counts as dry
+    wednesday = ((monday @ move) * seen) @ move
+    (result,) = label_scenarios([scenario], LabelConfig(engine=engine))
+    assert isinstance(result, Labelled)
+    np.testing.assert_allclose(
+        result.labels[0].probs,
+        wednesday / wednesday.sum(),
+        atol=1e-9 if engine == "exact" else 0.01,
+    )
