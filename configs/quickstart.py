@@ -39,8 +39,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.author.genres = ("plain", "notes")
     config.author.chances = ("percent",)
     config.author.asides = (0, 0)
-    config.author.entities = (2, 3)
-    config.author.observations = (1, 4)
+    config.author.entities = (1, 1)
+    config.author.observations = (1, 3)
     config.author.asks = (3, 4)
 
     # Posterior labels: ppt_jax.inference.labels.LabelConfig.
@@ -86,7 +86,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.lm_steps = (
         300  # next tokens of stories and questions: the stand-in for pretraining
     )
-    config.train.steps = 3600
+    config.train.steps = 4000
     config.train.log_every = 50
     config.train.validate_every = 600
     config.train.checkpoint_every = 600

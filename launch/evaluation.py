@@ -177,7 +177,8 @@ def _header(
     asks = ", ".join(f"{name} {size['asks']:,}" for name, size in data.counts.items())
     scenarios = sum(size["scenarios"] for size in data.counts.values())
     seconds = read_seconds(workdir)
-    times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
+    earlier = {stage: value for stage, value in seconds.items() if stage != "evaluate"}
+    times = ", ".join(f"{stage} {value:.0f} s" for stage, value in earlier.items())
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("jax", "flax", "numpyro", "grain")
     )
