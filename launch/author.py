@@ -4,7 +4,7 @@ Writes WORKDIR/scenarios/<split>-*.jsonl and WORKDIR/corpus.json. A run that was
 the first unfinished shard; a finished one says so and does nothing.
 
   python -m launch.author --config=configs/quickstart.py --workdir=runs/mine \
-      --config.author.counts.train=2000 --config.author.processes=4
+      --config.author.train_size=2000 --config.author.processes=4
 """
 
 from __future__ import annotations

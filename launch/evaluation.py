@@ -84,7 +84,9 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
       UserError: something is missing, or does not belong together.
     """
     settings = build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
-    data = open_dataset(workdir / "dataset")
+    data = open_dataset(workdir / "dataset", verify=True)
+    corpus = _read(workdir / "corpus.json")
+    summary = _read(workdir / "labels" / "summary.json")
     models, answers = _models(config, workdir)
     items: list[Item] = []
     fit: list[Item] = []
@@ -107,8 +109,8 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
         evaluation=result,
         header=header,
         history=read_history(workdir / "train" / "metrics.jsonl"),
-        corpus=_read(workdir / "corpus.json"),
-        labels=_read(workdir / "labels" / "summary.json"),
+        corpus=corpus,
+        labels=summary,
         label_ranks=[rank for rank in ranks if not math.isnan(rank)],
     )
     write_report(workdir, inputs)
@@ -197,4 +199,9 @@ def _header(
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
     """A JSON object, or nothing where the file is missing (the report says so)."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); remove it to go on without") from error

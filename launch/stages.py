@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
+from launch.entry import nearest
 from launch.settings import build, resolved
 from launch.workdir import SECTIONS, Workdir
 from ppt_jax.errors import UserError
@@ -77,7 +78,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 
     settings = build(TrainConfig, seeded(config, "train"), "train")
     packing = packing_config(config, "packing", "train")
-    data = open_dataset(workdir / "dataset")
+    data = open_dataset(workdir / "dataset", verify=True)
     tokenizer = load_tokenizer(workdir / "tokenizer")
     compiler = Compiler(tokenizer)
     model = model_config(config, compiler.vocab_size)
@@ -121,6 +122,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     evaluate_run(config, workdir)
 
 
+DATA_SECTIONS = ("tokenizer", "packing", "text_packing", "evaluation_packing")
 STAGES: Mapping[str, Stage] = {
     "author": author,
     "label": label,
@@ -178,7 +180,14 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     known = {section for names in SECTIONS.values() for section in names}
     for name in config:
         if name not in known:
-            raise UserError(f"config.{name}: no such section; known: {', '.join(sorted(known))}")
+            raise UserError(f"config.{name}: no such section; {nearest(name, sorted(known))}")
+    if not isinstance(config.get("seed"), int) or config.seed < 0:
+        raise UserError("config.seed is missing or no whole number from 0; e.g. config.seed = 0")
+    for name in _section(config, "data"):
+        if name not in DATA_SECTIONS:
+            raise UserError(f"config.data.{name}: no such field; {nearest(name, DATA_SECTIONS)}")
+    if "tokenizer" not in config.data:
+        raise UserError("config.data.tokenizer is missing; see configs/quickstart.py")
     build(AuthorConfig, seeded(config, "author"), "author")
     build(LabelConfig, seeded(config, "label"), "label")
     build(TokenizerConfig, config.data.tokenizer, "data.tokenizer")

@@ -26,6 +26,16 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 EXECUTION_FIELDS = {("author", "processes"), ("label", "processes")}
 
 
+# What a finished stage leaves, beside the shards.
+_OUTPUTS = {
+    "author": ("corpus.json",),
+    "label": ("labels/summary.json",),
+    "dataset": ("dataset/manifest.json", "tokenizer/tokenizer.json"),
+    "train": ("train/checkpoints/train.json", "train/checkpoints/ppt_best"),
+    "evaluate": ("results.json", "report.html", "report.md"),
+}
+
+
 class Workdir:
     """A work folder opened by one process at a time.
 
@@ -116,6 +126,21 @@ class Workdir:
                     "python -m launch.pipeline for all stages"
                 )
 
+    def lost(self, stage: str) -> str:
+        """The first file that a finished stage should have left and that is not there, or ""."""
+        names = [str(self.path / name) for name in _OUTPUTS.get(stage, ())]
+        author = self.config.get("author") or {}
+        folder = {"author": "scenarios", "label": "labels"}.get(stage)
+        if folder and "shards" in author:
+            count = author["shards"]
+            names += [
+                str(self.path / folder / f"{field[: -len('_size')]}-{at:05d}-of-{count:05d}.jsonl")
+                for field, size in author.items()
+                if field.endswith("_size") and size
+                for at in range(count)
+            ]
+        return next((name for name in names if not pathlib.Path(name).exists()), "")
+
     def run(self, stage: str, work: Callable[[], None]) -> bool:
         """Runs one stage, unless it is done; a stage that was cut off goes on where it was.
 
@@ -127,7 +152,10 @@ class Workdir:
           True when the stage ran, False when it was done already.
         """
         if self.done(stage):
-            return False
+            lost = self.lost(stage)
+            if not lost:
+                return False
+            print(f"{stage}: {lost} is gone, making it again", flush=True)
         file = self.path / "stages" / f"{stage}.json"
         earlier = self._record(stage)
         spent = 0.0 if earlier is None else float(earlier["seconds"])
@@ -154,9 +182,10 @@ def _read_record(path: pathlib.Path, stage: str) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); use a new --workdir") from error
+        row = json.loads(file.read_text(encoding="utf-8"))
+        return {name: row[name] for name in ("settings", "done", "seconds")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: cannot be read ({error!r}); use a new --workdir") from error
 
 
 def read_seconds(path: pathlib.Path) -> dict[str, float]:

@@ -93,6 +93,8 @@ class AuthorConfig:
 
     def __post_init__(self) -> None:
         for field in ("motifs", "skins", "genres"):
+            if tuple(_names(getattr(self, field))) == ("all",):  # as a flag gives it
+                object.__setattr__(self, field, "all")
             if getattr(self, field) != "all":
                 object.__setattr__(self, field, _names(getattr(self, field)))
         object.__setattr__(self, "held_out_motifs", _names(self.held_out_motifs))

@@ -374,7 +374,13 @@ class RecordSource(Sequence[ScenarioRecord]):
         at = index + len(self) if index < 0 else index
         if not 0 <= at < len(self):
             raise IndexError(f"{self._name}: record {index} of {len(self)}")
-        return _record(self._source[at])
+        try:
+            return _record(self._source[at])
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise DatasetError(
+                f"{self._name}, record {at}: cannot be read ({str(error).splitlines()[0][:200]}); "
+                "a file of the data set is damaged, remove the folder and build it again"
+            ) from error
 
     def __iter__(self) -> Iterator[ScenarioRecord]:
         for at in range(len(self)):
@@ -432,13 +438,17 @@ def open_dataset(directory: str | os.PathLike[str], *, verify: bool = False) -> 
     for name, expected in manifest["files"].items():
         path = folder / name
         if not path.exists():
-            raise DatasetError(f"{path}: file of the data set is missing; build it again")
+            raise DatasetError(
+                f"{path}: file of the data set is missing; remove the folder and build it again"
+            )
         size = path.stat().st_size
         if size != expected["bytes"]:
             raise DatasetError(
                 f"{path}: has {size} bytes, was written with {expected['bytes']}; the file is cut "
-                "or changed, build the data set again"
+                "or changed, remove the folder and build the data set again"
             )
         if verify and _sha256(path) != expected["sha256"]:
-            raise DatasetError(f"{path}: its content has changed; build the data set again")
+            raise DatasetError(
+                f"{path}: its content has changed; remove the folder and build the data set again"
+            )
     return Dataset(folder, manifest["fingerprint"], manifest["splits"])

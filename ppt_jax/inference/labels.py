@@ -255,7 +255,8 @@ def weighted_label(
     prior_C = prior_C / max(prior_C.sum(), 1e-300)
     known = math.isfinite(truth)
     true_rank = float(summary.below_A[slot] + 0.5 * summary.at_A[slot]) / total if known else None
-    true_answer = math.floor((truth - low) * scale + 0.5) if known else None
+    reached = (truth - low) * scale + 0.5
+    true_answer = math.floor(reached) if math.isfinite(reached) else None
     below = above = 0.0
     if kind == RANK:
         matrix = rank_answers()

@@ -210,8 +210,9 @@ class Decoder(nnx.Module):
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs) -> None:
         c = config
         self.config = c
-        # Rows of length 1: tokens weigh as much as what the first layers add to them.
-        scale = 1 / math.sqrt(c.width)
+        # Rows of length 1 let tokens weigh as much as what the first layers add to them; a table
+        # that is also the head starts near zero instead, so that first predictions are flat.
+        scale = 0.02 if c.tied_embeddings else 1 / math.sqrt(c.width)
         table = scale * jax.random.normal(rngs.params(), (c.vocab_size, c.width))
         self.embedding = nnx.Param(table)
         keys = jax.random.split(rngs.params(), c.layers)

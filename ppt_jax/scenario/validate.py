@@ -326,6 +326,12 @@ def _ask(checker: Checker, ask: Ask, field: str) -> Ask:
                 f"the range goes from low to high, here from {ask.low:g} to {ask.high:g}",
                 field=f"{field}.high",
             )
+        if ask.high - ask.low < 1e-30 or max(abs(ask.low), abs(ask.high)) > 1e30:
+            raise ScenarioError(
+                f"the range {ask.low:g} to {ask.high:g} is too narrow or too far from 0; its width "
+                "must be at least 1e-30 and its ends within 1e30",
+                field=f"{field}.high",
+            )
         if ask.unit and found.unit and ask.unit != found.unit:
             raise ScenarioError(
                 f"asks in {ask.unit!r}, but {ask.expr!r} is in {found.unit!r}",

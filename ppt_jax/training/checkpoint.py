@@ -149,6 +149,13 @@ class Checkpoints:
         loaded.pop("progress")
         return loaded, progress.content or {}
 
+    def wait(self) -> None:
+        """Waits until what was saved is on disk; the folder stays open."""
+        try:
+            self._orbax.wait()
+        except (OSError, ValueError) as error:
+            raise self._cannot_write(error) from error
+
     def close(self) -> None:
         """Waits until everything is on disk."""
         try:

@@ -279,9 +279,11 @@ class _Run:
                 self._best = Checkpoints(self._folder / f"{self._phase.name}_best", keep=1)
             return self._train(params)
         finally:
-            self._store.close()
-            if self._best is not None:
-                self._best.close()
+            try:
+                if self._best is not None:
+                    self._best.close()
+            finally:
+                self._store.close()
 
     def _start(self, params: Params | None) -> tuple[TrainState, dict[str, Any] | None, int]:
         """The state to go on with, the saved data position, and the step."""
@@ -299,6 +301,11 @@ class _Run:
         state, position, start = self._start(params)
         count = count_parameters(state.params)
         if start >= phase.steps:
+            if self._best is not None and self._best.latest is None:
+                # the best parameters were removed: the last ones, judged anew, take their place
+                self._log.start(phase.name, start)
+                self._best_step = self._best_kl = None
+                self._validate(start, state)
             return self._result(True, start, state, count)
         self._log.start(phase.name, start)
         iterator: Any = iter(phase.data)
@@ -406,6 +413,8 @@ class _Run:
 
     def _save(self, step: int, state: TrainState, iterator: Any) -> None:
         began = time.perf_counter()
+        if self._best is not None:
+            self._best.wait()  # what this checkpoint calls the best must be on disk before it
         progress = {
             "data": iterator.get_state(),
             "best_step": self._best_step,

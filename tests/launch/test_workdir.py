@@ -24,8 +24,13 @@ CONFIG = {
 def test_a_stage_runs_once_and_its_time_is_kept(tmp_path: pathlib.Path) -> None:
     calls = []
     folder = Workdir(str(tmp_path / "new" / "run"), CONFIG)
-    assert folder.run("author", lambda: calls.append(1))
-    assert not folder.run("author", lambda: calls.append(2))
+
+    def work() -> None:
+        calls.append(1)
+        (folder.path / "corpus.json").write_text("{}")
+
+    assert folder.run("author", work)
+    assert not folder.run("author", work)
     assert calls == [1]
     assert folder.done("author")
     assert set(folder.seconds()) == {"author"}
@@ -84,3 +89,29 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: pathlib.Path) -> Non
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="cannot use this folder"):
         Workdir(str(tmp_path / "file"), CONFIG)
+
+
+def test_a_finished_stage_whose_files_are_gone_is_run_again(tmp_path: pathlib.Path) -> None:
+    config = json.loads(json.dumps(CONFIG)) | {"author": {"train_size": 5, "shards": 2}}
+    folder = Workdir(str(tmp_path), config)
+    shard = tmp_path / "scenarios" / "train-00001-of-00002.jsonl"
+
+    def work() -> None:
+        shard.parent.mkdir(exist_ok=True)
+        for name in ("train-00000-of-00002.jsonl", "train-00001-of-00002.jsonl"):
+            (shard.parent / name).write_text("")
+        (tmp_path / "corpus.json").write_text("{}")
+
+    assert folder.run("author", work)
+    assert not folder.run("author", work)
+    shard.unlink()
+    assert folder.lost("author") == str(shard)
+    assert folder.run("author", work)
+    assert shard.exists()
+
+
+def test_a_damaged_stage_record_is_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "author.json").write_text("{}")
+    with pytest.raises(UserError, match=r"author\.json: cannot be read"):
+        Workdir(str(tmp_path), CONFIG).check()
