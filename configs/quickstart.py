@@ -97,7 +97,7 @@ def get_config() -> ConfigDict:
         TrainConfig,
         without=("seed",),
         lm_steps=300,
-        steps=4000,
+        steps=3800,
         log_every=50,
         validate_every=600,
         checkpoint_every=600,
