@@ -2,7 +2,6 @@ import collections
 import json
 import pathlib
 import random
-import time
 from typing import Any
 
 import grain
@@ -188,17 +187,3 @@ def test_bad_streams() -> None:
         StreamConfig(process_index=2, process_count=2)
     with pytest.raises(UserError, match="epochs"):
         StreamConfig(epochs=0)
-
-
-def test_packing_outruns_a_training_step() -> None:
-    """Processor time of one thread, so that a busy machine does not fail it; best of three."""
-    config = PackConfig(rows=8, tokens=1024, nodes=400, edges=1600, asks=24, max_stop_nodes=4)
-    compiler, units = compiled(config, count=200)
-    stream = iter(packed_batches(units, config, StreamConfig(), pad=compiler.pad))
-    rates = []
-    for _ in range(3):
-        start, asks = time.process_time(), 0
-        while asks < 1500:
-            asks += int((next(stream)["ask_index_BA"] >= 0).sum())
-        rates.append(asks / (time.process_time() - start))
-    assert max(rates) > 2000
