@@ -102,23 +102,6 @@ def bootstrap_mean(
     return Interval(float(weighted.sum() / weight.sum()), low, high)
 
 
-def paired_difference(
-    a_N: np.ndarray,
-    b_N: np.ndarray,
-    weight_N: np.ndarray,
-    cluster_ids: Sequence[str],
-    *,
-    seed: int = 0,
-    replicates: int = 1000,
-    level: float = 0.95,
-) -> Interval:
-    """Mean of ``a - b`` over the same items with its clustered interval (see `bootstrap_mean`)."""
-    difference = np.asarray(a_N, np.float64) - np.asarray(b_N, np.float64)
-    return bootstrap_mean(
-        difference, weight_N, cluster_ids, seed=seed, replicates=replicates, level=level
-    )
-
-
 def sign_flip_p_value(
     difference_N: np.ndarray,
     weight_N: np.ndarray,
