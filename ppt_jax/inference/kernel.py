@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ppt_jax.inference.opcodes import BRANCHES, TABLE_SIZE, Operands
 from ppt_jax.inference.points import BLOCK, SCRAMBLES, sobol_points
@@ -30,7 +31,7 @@ BUCKETS = ((128, 32), (512, 64), (2048, 256), (8192, 256))
 MAX_ASKS = 8
 BATCH = 16
 WIDE_BATCH = 256
-WIDE_BYTES = 1 << 32
+WIDE_BYTES = 1 << 32  # of scratch on one device, programs side by side
 POINT_BYTES = 1 << 28
 
 
@@ -187,6 +188,32 @@ def _device_points(count: int, latents: int, seed: int) -> tuple[jax.Array, jax.
     return jnp.asarray(z_KLP), jnp.asarray(u_KLP)
 
 
+def wide_batch(rows: int, count: int, devices: int) -> int:
+    """Programs side by side on that many devices, so that scratch stays within `WIDE_BYTES` each.
+
+    Args:
+      rows: padded rows of a table.
+      count: points of each scramble.
+      devices: devices that share the batch evenly.
+    """
+    kept = count * SCRAMBLES * (2 * MAX_ASKS + 2) * 2  # outputs, and their transposed copy
+    return devices * max(1, min(WIDE_BATCH, WIDE_BYTES // (4 * (rows * BLOCK + kept))))
+
+
+@functools.cache
+def _shardings(devices: tuple[jax.Device, ...]) -> tuple[NamedSharding, NamedSharding]:
+    """Programs split over devices, points on every device."""
+    mesh = Mesh(np.array(devices), ("programs",))
+    return NamedSharding(mesh, PartitionSpec("programs")), NamedSharding(mesh, PartitionSpec())
+
+
+@functools.lru_cache(maxsize=8)
+def _spread_points(
+    count: int, latents: int, seed: int, devices: tuple[jax.Device, ...]
+) -> tuple[jax.Array, jax.Array]:
+    return jax.device_put(_device_points(count, latents, seed), _shardings(devices)[1])
+
+
 def points_fit(count: int, latents: int) -> bool:
     """Whether that many points in that many dimensions stay within the memory set aside."""
     return count * SCRAMBLES * latents * 4 <= POINT_BYTES
@@ -206,9 +233,10 @@ def run_tables(
       requests: tables that have a bucket, in any mix of sizes.
       count: points of each scramble, a power of two, at least `BLOCK`.
       seed: of the scrambles.
-      batch: programs handed to the device at once; has no effect on results. By default few on
-        a CPU, where they run one after the other, and as many as `WIDE_BYTES` hold elsewhere.
-      wide: run programs side by side (the default off the CPU).
+      batch: programs handed over at once; has no effect on results. By default few on a CPU,
+        where they run one after the other, and as many as `wide_batch` gives elsewhere.
+      wide: run programs side by side, split over all devices of this process (the default off
+        the CPU).
 
     Returns:
       One summary (numpy arrays) a request, in order; bitwise the same in whatever company.
@@ -221,10 +249,11 @@ def run_tables(
         if size is None:
             raise ValueError(f"request {i}: {request.table.rows} rows are more than any bucket")
         groups.setdefault(size, []).append(i)
+    devices = tuple(jax.local_devices()) if wide else ()
     jobs = []
     for (rows, latents), members in sorted(groups.items()):
-        held = max(1, min(WIDE_BATCH, WIDE_BYTES // (rows * BLOCK * 4))) if wide else BATCH
-        step = batch or held
+        step = batch or (wide_batch(rows, count, len(devices)) if wide else BATCH)
+        step = -(-step // len(devices)) * len(devices) if wide else step
         for start in range(0, len(members), step):
             jobs.append((rows, latents, step, members[start : start + step]))
 
@@ -233,7 +262,11 @@ def run_tables(
         padded = [_padded(requests[i], rows) for i in members]
         padded += [_empty(padded[0])] * (step - len(padded))
         programs = {key: np.stack([p[key] for p in padded]) for key in padded[0]}
-        z_KLP, u_KLP = _device_points(count, latents, seed)
+        if len(devices) > 1:
+            programs = jax.device_put(programs, _shardings(devices)[0])
+            z_KLP, u_KLP = _spread_points(count, latents, seed, devices)
+        else:
+            z_KLP, u_KLP = _device_points(count, latents, seed)
         made = jax.device_get(_compiled(rows, wide)(programs, z_KLP, u_KLP, np.int32(len(members))))
         for place, i in enumerate(members):
             results[i] = jax.tree.map(lambda field, at=place: np.asarray(field[at]), made)
