@@ -1,0 +1,1 @@
+"""Outside benchmarks, one module each; see `protocol`."""
