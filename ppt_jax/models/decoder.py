@@ -1,4 +1,6 @@
-"""A Llama-type decoder in Flax NNX: stacked layers under one scan, LM head where it is supervised.
+"""A decoder-only transformer in Flax NNX: stacked layers under one scan, LM head where needed.
+
+One code for the shapes of Llama, Qwen, Mistral and Gemma; `architecture.DecoderConfig` says which.
 
 Axes: B rows, T tokens, N supervised nodes, V vocabulary, E width, H query heads, K key/value
 heads, D head size, F hidden width of the MLP, L layers, X = B * T (linear layers run on two axes).
@@ -6,130 +8,56 @@ heads, D head size, F hidden width of the MLP, L layers, X = B * T (linear layer
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from ppt_jax.errors import UserError
-from ppt_jax.models.attention import ROUTES, attention
+from ppt_jax.models.architecture import DTYPES, DecoderConfig
+from ppt_jax.models.attention import Window, attention
+from ppt_jax.models.rotary import RopeTable, frequencies, rope_table, rotate
 
 Params = dict[str, Any]
 """Parameters as nested plain dicts of arrays, names as in `Decoder`."""
 
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+_EVERYWHERE = 1 << 30  # the window of a global layer: more positions than any row has
 
 
-@dataclasses.dataclass(frozen=True)
-class DecoderConfig:
-    """Shape and arithmetic of a decoder.
+def rms_norm(
+    x_XE: jax.Array, scale_E: jax.Array, epsilon: float, offset: bool = False
+) -> jax.Array:
+    """``x / sqrt(mean(x^2) + epsilon) * scale`` in float32, back in the dtype of ``x``.
 
-    Attributes:
-      vocab_size: number of token ids.
-      width: size of the residual stream.
-      layers: number of blocks.
-      heads: query heads.
-      kv_heads: key/value heads; ``heads`` must be a multiple of it.
-      head_size: size of one head, even (rotary pairs).
-      mlp_width: hidden width of SwiGLU.
-      rope_base: base of the rotary frequencies.
-      norm_epsilon: added to the mean square in RMSNorm.
-      tied_embeddings: the LM head is the transposed embedding table.
-      dropout: rate on both residual branches; 0 turns it off.
-      compute_dtype: ``float32`` or ``bfloat16``; parameters and logits are always float32.
-      attention_route: see `ppt_jax.models.attention.ROUTES`.
-      attention_block: queries scored together by the ``blocked`` route.
-      remat: recompute each layer in the backward pass (less memory, about a third more work).
-      layers_unrolled: layers per iteration of the scan; divides ``layers``. Unrolled is somewhat
-        faster to run and slower to compile.
+    With ``offset`` the factor is ``1 + scale``.
     """
-
-    vocab_size: int
-    width: int = 128
-    layers: int = 4
-    heads: int = 2
-    kv_heads: int = 2
-    head_size: int = 64
-    mlp_width: int = 384
-    rope_base: float = 10_000.0
-    norm_epsilon: float = 1e-6
-    tied_embeddings: bool = True
-    dropout: float = 0.0
-    compute_dtype: str = "float32"
-    attention_route: str = "blocked"
-    attention_block: int = 128
-    remat: bool = False
-    layers_unrolled: int = 1
-
-    def __post_init__(self) -> None:
-        positive = (
-            "vocab_size width layers heads kv_heads head_size mlp_width rope_base norm_epsilon "
-            "attention_block layers_unrolled"
-        )
-        for name in positive.split():
-            if not getattr(self, name) > 0:
-                raise UserError(f"model.{name} is {getattr(self, name)}; it must be above 0")
-        if self.heads % self.kv_heads:
-            raise UserError(
-                f"model.heads is {self.heads}, not a multiple of model.kv_heads = {self.kv_heads}"
-            )
-        if self.head_size % 2:
-            raise UserError(f"model.head_size is {self.head_size}; rotary pairs need an even size")
-        if self.layers % self.layers_unrolled:
-            raise UserError(
-                f"model.layers_unrolled is {self.layers_unrolled}, which does not divide "
-                f"model.layers = {self.layers}"
-            )
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"model.dropout is {self.dropout}; it must be in [0, 1)")
-        if self.compute_dtype not in DTYPES:
-            raise UserError(
-                f"model.compute_dtype is {self.compute_dtype!r}; known are {', '.join(DTYPES)}"
-            )
-        if self.attention_route not in ROUTES:
-            raise UserError(
-                f"model.attention_route is {self.attention_route!r}; known are {', '.join(ROUTES)}"
-            )
-
-
-def rope_table(positions_BT: jax.Array, head_size: int, base: float) -> tuple[jax.Array, jax.Array]:
-    """Cosines and sines of the rotary angles ``p * base^(-2i / head_size)``.
-
-    Args:
-      positions_BT: int32, position of each token along its own path.
-      head_size: D, even.
-      base: base of the geometric series of frequencies.
-
-    Returns:
-      Two float32 arrays [B, T, D / 2].
-    """
-    frequencies_P = base ** (-jnp.arange(0, head_size, 2, dtype=jnp.float32) / head_size)
-    angles_BTP = positions_BT.astype(jnp.float32)[..., None] * frequencies_P
-    return jnp.cos(angles_BTP), jnp.sin(angles_BTP)
-
-
-def rotate(x_BTHD: jax.Array, table: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """Rotates pairs ``(x[i], x[i + D/2])`` by the angles of `rope_table` (Hugging Face layout)."""
-    cos_BT1P, sin_BT1P = table[0][:, :, None], table[1][:, :, None]
-    low, high = jnp.split(x_BTHD.astype(jnp.float32), 2, axis=-1)
-    turned = (low * cos_BT1P - high * sin_BT1P, high * cos_BT1P + low * sin_BT1P)
-    return jnp.concatenate(turned, -1).astype(x_BTHD.dtype)
-
-
-def rms_norm(x_XE: jax.Array, scale_E: jax.Array, epsilon: float) -> jax.Array:
-    """``x / sqrt(mean(x^2) + epsilon) * scale`` in float32, back in the dtype of ``x``."""
     wide = x_XE.astype(jnp.float32)
     wide = wide * lax.rsqrt(jnp.mean(wide * wide, -1, keepdims=True) + epsilon)
-    return (wide * scale_E).astype(x_XE.dtype)
+    scale_E = scale_E.astype(jnp.float32)
+    return (wide * (1 + scale_E if offset else scale_E)).astype(x_XE.dtype)
+
+
+class Places(NamedTuple):
+    """Where the tokens of a batch stand: what every layer needs beside the residual stream.
+
+    Attributes:
+      end_BT: see `ppt_jax.models.attention.visible`.
+      positions_BT: position of each token along its path.
+      table: rotary table of the global layers.
+      local_table: of the local layers; None where they share it.
+    """
+
+    end_BT: jax.Array
+    positions_BT: jax.Array
+    table: RopeTable
+    local_table: RopeTable | None
 
 
 class Block(nnx.Module):
-    """One layer: pre-norm grouped-query attention and pre-norm SwiGLU, both residual."""
+    """One layer: pre-norm grouped-query attention and a pre-norm gated MLP, both residual."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs) -> None:
         c = config
@@ -140,44 +68,112 @@ class Block(nnx.Module):
             shape = (fan_in, fan_out)
             return nnx.Param(gain / math.sqrt(fan_in) * jax.random.normal(rngs.params(), shape))
 
+        def norm(size: int) -> nnx.Param:
+            return nnx.Param(jnp.zeros(size) if c.norm_offset else jnp.ones(size))
+
         residual_gain = 1.0 / math.sqrt(2 * c.layers)
-        self.attention_norm = nnx.Param(jnp.ones(c.width))
+        self.attention_norm = norm(c.width)
         self.query = matrix(c.width, queries)
         self.key = matrix(c.width, pairs)
         self.value = matrix(c.width, pairs)
         self.output = matrix(queries, c.width, residual_gain)
-        self.mlp_norm = nnx.Param(jnp.ones(c.width))
+        self.mlp_norm = norm(c.width)
         self.gate = matrix(c.width, c.mlp_width)
         self.up = matrix(c.width, c.mlp_width)
         self.down = matrix(c.mlp_width, c.width, residual_gain)
+        if c.attention_bias:
+            self.query_bias = nnx.Param(jnp.zeros(queries))
+            self.key_bias = nnx.Param(jnp.zeros(pairs))
+            self.value_bias = nnx.Param(jnp.zeros(pairs))
+        if c.query_key_norm:
+            self.query_norm = norm(c.head_size)
+            self.key_norm = norm(c.head_size)
+        if c.post_norms:
+            self.attention_post_norm = norm(c.width)
+            self.mlp_post_norm = norm(c.width)
+
+    def projected(
+        self, y_XE: jax.Array, places: Places, local: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Rotated queries [B, T, H, D] and keys [B, T, K, D], and values [B, T, K, D]."""
+        c = self.config
+        batch, length = places.positions_BT.shape
+        table = places.table
+        if places.local_table is not None:
+            table = jax.tree.map(
+                lambda wide, near: jnp.where(local, near, wide), table, places.local_table
+            )
+
+        def heads(name: str, count: int, normed: bool) -> jax.Array:
+            x_XO = _linear(y_XE, getattr(self, name))
+            if c.attention_bias:
+                x_XO = x_XO + getattr(self, name + "_bias")[...].astype(x_XO.dtype)
+            x_BTHD = x_XO.reshape(batch, length, count, c.head_size)
+            if normed and c.query_key_norm:
+                x_BTHD = self._normed(x_BTHD, getattr(self, name + "_norm"))
+            return x_BTHD
+
+        return (
+            rotate(heads("query", c.heads, True), table),
+            rotate(heads("key", c.kv_heads, True), table),
+            heads("value", c.kv_heads, False),
+        )
+
+    def _normed(self, x_XE: jax.Array, scale: nnx.Param) -> jax.Array:
+        return rms_norm(x_XE, scale[...], self.config.norm_epsilon, self.config.norm_offset)
 
     def __call__(
         self,
         x_XE: jax.Array,
-        end_BT: jax.Array,
-        table: tuple[jax.Array, jax.Array],
+        places: Places,
+        local: jax.Array,
         dropout_key: jax.Array | None,
     ) -> jax.Array:
-        """Maps the residual stream [B * T, E] to the next layer's."""
+        """Maps the residual stream [B * T, E] to the next layer's.
+
+        Args:
+          x_XE: the residual stream.
+          places: positions, branches and rotary tables of the tokens.
+          local: bool scalar, whether this layer sees its window only.
+          dropout_key: of this layer; None turns dropout off.
+        """
         c = self.config
-        batch, length = end_BT.shape
-        keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
-
-        def heads(x_XO: jax.Array, count: int) -> jax.Array:
-            return x_XO.reshape(batch, length, count, c.head_size)
-
-        y_XE = rms_norm(x_XE, self.attention_norm[...], c.norm_epsilon)
-        q_BTHD = rotate(heads(_linear(y_XE, self.query), c.heads), table)
-        k_BTKD = rotate(heads(_linear(y_XE, self.key), c.kv_heads), table)
-        v_BTKD = heads(_linear(y_XE, self.value), c.kv_heads)
+        y_XE = self._normed(x_XE, self.attention_norm)
+        q_BTHD, k_BTKD, v_BTKD = self.projected(y_XE, places, local)
+        window = None
+        if c.local_window:
+            window = Window(places.positions_BT, jnp.where(local, c.local_window, _EVERYWHERE))
         mixed_BTHD = attention(
-            q_BTHD, k_BTKD, v_BTKD, end_BT, route=c.attention_route, block=c.attention_block
+            q_BTHD,
+            k_BTKD,
+            v_BTKD,
+            places.end_BT,
+            route=c.attention_route,
+            block=c.attention_block,
+            scale=c.query_scale or None,
+            softcap=c.attention_softcap,
+            window=window,
         )
-        mixed_XO = mixed_BTHD.reshape(batch * length, c.heads * c.head_size)
-        x_XE = x_XE + _dropout(_linear(mixed_XO, self.output), c.dropout, keys[0])
-        y_XE = rms_norm(x_XE, self.mlp_norm[...], c.norm_epsilon)
-        hidden_XF = jax.nn.silu(_linear(y_XE, self.gate)) * _linear(y_XE, self.up)
-        return x_XE + _dropout(_linear(hidden_XF, self.down), c.dropout, keys[1])
+        return self.rest(x_XE, mixed_BTHD, dropout_key)
+
+    def rest(
+        self, x_XE: jax.Array, mixed_BTHD: jax.Array, dropout_key: jax.Array | None = None
+    ) -> jax.Array:
+        """Everything of the layer behind the attention's softmax."""
+        c = self.config
+        keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
+        added_XE = _linear(mixed_BTHD.reshape(x_XE.shape[0], -1), self.output)
+        if c.post_norms:
+            added_XE = self._normed(added_XE, self.attention_post_norm)
+        x_XE = x_XE + _dropout(added_XE, c.dropout, keys[0])
+        y_XE = self._normed(x_XE, self.mlp_norm)
+        gate_XF = _linear(y_XE, self.gate)
+        silu = c.activation == "silu"
+        gate_XF = jax.nn.silu(gate_XF) if silu else jax.nn.gelu(gate_XF, approximate=True)
+        added_XE = _linear(gate_XF * _linear(y_XE, self.up), self.down)
+        if c.post_norms:
+            added_XE = self._normed(added_XE, self.mlp_post_norm)
+        return x_XE + _dropout(added_XE, c.dropout, keys[1])
 
 
 def _linear(x_XI: jax.Array, weight: nnx.Param) -> jax.Array:
@@ -219,10 +215,25 @@ class Decoder(nnx.Module):
         stacked = jax.vmap(lambda key: nnx.state(Block(c, nnx.Rngs(params=key))))(keys)
         graph = nnx.graphdef(nnx.eval_shape(lambda: Block(c, nnx.Rngs(0))))
         self.layers = nnx.merge(graph, stacked)
-        self.final_norm = nnx.Param(jnp.ones(c.width))
+        self.final_norm = nnx.Param(jnp.zeros(c.width) if c.norm_offset else jnp.ones(c.width))
         if not c.tied_embeddings:
             head = 0.02 * jax.random.normal(rngs.params(), (c.width, c.vocab_size))
             self.head = nnx.Param(head)
+
+    def embedded(self, tokens_BT: jax.Array) -> jax.Array:
+        """The first residual stream [B * T, E], in the compute dtype."""
+        c = self.config
+        x_XE = self.embedding[...][tokens_BT.reshape(-1)].astype(DTYPES[c.compute_dtype])
+        return x_XE * jnp.asarray(math.sqrt(c.width), x_XE.dtype) if c.scaled_embeddings else x_XE
+
+    def places(self, positions_BT: jax.Array, end_BT: jax.Array) -> Places:
+        """Rotary tables and branches, once for all layers."""
+        c = self.config
+        table = rope_table(positions_BT, frequencies(c.head_size, c.rope_base, c.scaling()))
+        local = None
+        if c.local_rope_base:
+            local = rope_table(positions_BT, frequencies(c.head_size, c.local_rope_base))
+        return Places(end_BT, positions_BT, table, local)
 
     def hidden(
         self,
@@ -235,18 +246,26 @@ class Decoder(nnx.Module):
         """The normalised last layer [B, T, E], in the compute dtype."""
         c = self.config
         batch, length = tokens_BT.shape
-        x_XE = self.embedding[...][tokens_BT.reshape(-1)].astype(DTYPES[c.compute_dtype])
-        table = rope_table(positions_BT, c.head_size, c.rope_base)
+        places = self.places(positions_BT, end_BT)
         graph, stacked = nnx.split(self.layers)
         keys_L = None if dropout_key is None else jax.random.split(dropout_key, c.layers)
+        local_L = jnp.array([c.is_local(n) for n in range(c.layers)])
 
-        def layer(x_XE: jax.Array, now: tuple[Any, jax.Array | None]) -> tuple[jax.Array, None]:
-            return nnx.merge(graph, now[0])(x_XE, end_BT, table, now[1]), None
+        def layer(x_XE: jax.Array, now: tuple) -> tuple[jax.Array, None]:
+            weights, local, key = now
+            return nnx.merge(graph, weights)(x_XE, places, local, key), None
 
         body = jax.checkpoint(layer) if c.remat else layer
-        x_XE, _ = lax.scan(body, x_XE, (stacked, keys_L), unroll=c.layers_unrolled)
-        x_XE = rms_norm(x_XE, self.final_norm[...], c.norm_epsilon)
-        return x_XE.reshape(batch, length, c.width)
+        x_XE, _ = lax.scan(
+            body, self.embedded(tokens_BT), (stacked, local_L, keys_L), unroll=c.layers_unrolled
+        )
+        return self.normed(x_XE).reshape(batch, length, c.width)
+
+    def normed(self, x_XE: jax.Array) -> jax.Array:
+        """The final norm of the residual stream."""
+        return rms_norm(
+            x_XE, self.final_norm[...], self.config.norm_epsilon, self.config.norm_offset
+        )
 
     def logits(self, hidden_BNE: jax.Array) -> jax.Array:
         """The LM head: float32 logits [B, N, V] of hidden states [B, N, E]."""
@@ -257,6 +276,9 @@ class Decoder(nnx.Module):
         flat_XV = jnp.dot(
             flat_XE, head_EV.astype(flat_XE.dtype), preferred_element_type=jnp.float32
         )
+        cap = self.config.logit_softcap
+        if cap:
+            flat_XV = cap * jnp.tanh(flat_XV / cap)
         return flat_XV.reshape(batch, nodes, -1)
 
     def __call__(
@@ -343,9 +365,16 @@ PARAMETER_AXES: Mapping[str, tuple[str, ...]] = {
     "embedding": ("vocab", "embed"),
     "layers/attention_norm": ("layers", "embed"),
     "layers/query": ("layers", "embed", "heads"),
+    "layers/query_bias": ("layers", "heads"),
+    "layers/query_norm": ("layers", "head_size"),
     "layers/key": ("layers", "embed", "kv"),
+    "layers/key_bias": ("layers", "kv"),
+    "layers/key_norm": ("layers", "head_size"),
     "layers/value": ("layers", "embed", "kv"),
+    "layers/value_bias": ("layers", "kv"),
     "layers/output": ("layers", "heads", "embed"),
+    "layers/attention_post_norm": ("layers", "embed"),
+    "layers/mlp_post_norm": ("layers", "embed"),
     "layers/mlp_norm": ("layers", "embed"),
     "layers/gate": ("layers", "embed", "mlp"),
     "layers/up": ("layers", "embed", "mlp"),

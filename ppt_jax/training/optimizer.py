@@ -19,7 +19,7 @@ class OptimizerConfig:
       learning_rate: peak learning rate.
       warmup_steps: updates of linear warm-up from 0 to the peak.
       final_fraction: learning rate at the last update as a share of the peak (cosine between).
-      weight_decay: decoupled decay, on matrices (not on norms).
+      weight_decay: decoupled decay, on matrices (not on norms and biases).
       b1: decay of the first moment.
       b2: decay of the second moment.
       epsilon: added to the root of the second moment.
@@ -71,13 +71,13 @@ def learning_rate_schedule(config: OptimizerConfig, steps: int) -> optax.Schedul
 
 
 def decay_mask(params: Params) -> Params:
-    """True for the parameters that decay: all but the norm scales.
+    """True for the parameters that decay: all but norm scales and biases.
 
     Stacked layers have one axis more than a single one, so names decide, not ranks.
     """
 
     def decays(path: tuple, leaf: jax.Array) -> bool:
-        return not str(path[-1].key).endswith("norm")
+        return not str(path[-1].key).endswith(("norm", "bias"))
 
     return jax.tree_util.tree_map_with_path(decays, params)
 

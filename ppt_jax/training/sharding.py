@@ -44,6 +44,7 @@ class ShardingRules:
     embed: str | None = "fsdp"
     heads: str | None = None
     kv: str | None = None
+    head_size: str | None = None
     mlp: str | None = None
 
     def mesh_axis(self, logical: str) -> str | None:

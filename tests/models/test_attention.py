@@ -4,18 +4,22 @@ import numpy as np
 import pytest
 
 from ppt_jax.errors import UserError
-from ppt_jax.models.attention import attention, visible
+from ppt_jax.models.attention import Window, attention, visible
 from tests.models.packed import toy_batch
 
 
-def oracle(q, k, v, end_BT):
+def oracle(q, k, v, end_BT, positions_BT=None, window=0, softcap=0.0, scale=None):
     """Loops in float64 over rows, heads and queries: the rule itself, written out."""
+    scale = q.shape[3] ** -0.5 if scale is None else scale
     q, k, v, end_BT = (np.asarray(x, np.float64) for x in (q, k, v, end_BT))
     out = np.zeros_like(q)
     group = q.shape[2] // k.shape[2]
     for b, h, i in np.ndindex(q.shape[0], q.shape[2], q.shape[1]):
         seen = [j for j in range(i + 1) if i < end_BT[b, j]]
-        scores = k[b, seen, h // group] @ q[b, i, h] / np.sqrt(q.shape[3])
+        if window:
+            seen = [j for j in seen if positions_BT[b, i] - positions_BT[b, j] < window]
+        scores = k[b, seen, h // group] @ q[b, i, h] * scale
+        scores = softcap * np.tanh(scores / softcap) if softcap else scores
         weights = np.exp(scores - scores.max())
         out[b, i, h] = weights @ v[b, seen, h // group] / weights.sum()
     return out
@@ -35,6 +39,35 @@ def test_matches_the_rule_written_out(arrays, route, block):
     (q, k, v), end_BT = arrays
     out = attention(q, k, v, end_BT, route=route, block=block)
     np.testing.assert_allclose(out, oracle(q, k, v, end_BT), atol=2e-6)
+
+
+@pytest.mark.parametrize("route", ["dense", "blocked"])
+def test_windows_count_along_the_path_and_scores_are_scaled_and_capped(arrays, route):
+    (q, k, v), end_BT = arrays
+    positions_BT = jnp.asarray(toy_batch()["positions_BT"][:, :50])
+    window = Window(positions_BT, jnp.int32(4))
+    options = {"scale": 0.7, "softcap": 1.5}
+    out = attention(q, k, v, end_BT, route=route, block=16, window=window, **options)
+    expected = oracle(q, k, v, end_BT, np.asarray(positions_BT), 4, **options)
+    np.testing.assert_allclose(out, expected, atol=2e-6)
+    assert np.abs(expected - oracle(q, k, v, end_BT, **options)).max() > 0.1
+
+
+@pytest.mark.parametrize("block", [20, 64])
+def test_blocked_gradient_with_window_and_cap_is_that_of_the_dense_form(arrays, block):
+    (q, k, v), end_BT = arrays
+    weight = jnp.asarray(np.random.default_rng(2).normal(size=q.shape), jnp.float32)
+    window = Window(jnp.asarray(toy_batch()["positions_BT"][:, :50]), jnp.int32(5))
+
+    def gradients(route):
+        def loss(qkv):
+            out = attention(*qkv, end_BT, route=route, block=block, softcap=2.0, window=window)
+            return (out * weight).sum()
+
+        return jax.grad(loss)((q, k, v))
+
+    for a, b in zip(gradients("dense"), gradients("blocked"), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
 
 
 @pytest.mark.parametrize("block", [20, 64])

@@ -13,9 +13,8 @@ from ppt_jax.models.decoder import (
     DecoderConfig,
     init_params,
     make_apply,
-    rope_table,
-    rotate,
 )
+from ppt_jax.models.rotary import frequencies, rope_table, rotate
 from tests.models.packed import VOCAB, toy_batch
 
 SMALL = DecoderConfig(
@@ -176,7 +175,7 @@ def test_rotation_depends_on_distance_only():
     q, k = (jnp.asarray(rng.normal(size=(1, 1, 1, 8)), jnp.float32) for _ in range(2))
 
     def score(at_q, at_k):
-        place = [rope_table(jnp.array([[at]]), 8, 100.0) for at in (at_q, at_k)]
+        place = [rope_table(jnp.array([[at]]), frequencies(8, 100.0)) for at in (at_q, at_k)]
         return float((rotate(q, place[0]) * rotate(k, place[1])).sum())
 
     assert score(5, 2) == pytest.approx(score(105, 102), abs=1e-4)
