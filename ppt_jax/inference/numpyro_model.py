@@ -6,6 +6,8 @@ The model is interpreted from the document itself, site by site and by the names
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -70,19 +72,70 @@ def distribution(family: str, args: Mapping[str, Value], members: int) -> dist.D
         case "count":
             return dist.Poisson(args["rate"])
         case "successes":
-            return dist.Binomial(jnp.asarray(args["n"], jnp.int32), probs=args["p"])
+            n = args["n"] if isinstance(args["n"], int) else jnp.asarray(args["n"], jnp.int32)
+            return dist.Binomial(n, probs=args["p"])
         case "yes":
             return dist.Bernoulli(probs=args["p"])
         case "pick":
             weights = jnp.asarray(args.get("weights", jnp.ones(members)), float)
-            return dist.Categorical(probs=weights / weights.sum())
+            return dist.Categorical(probs=weights / weights.sum(axis=-1, keepdims=True))
     raise ValueError(f"unknown family {family!r}")
 
 
-class _Run:
-    """One execution of a document's model."""
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a gradient-based sampler wants a model's draws; the distribution is the same.
 
-    def __init__(self, scenario: Scenario, structure: Structure, constants: Value | None) -> None:
+    Attributes:
+      alive: flat names of the draws that some given or ask depends on; the others are left out.
+      standard: flat names of the draws that are sampled as their family's standard variate and
+        mapped (``mean + sd * b``): without the funnels of hierarchical programs, and with a
+        support that does not move. The site then holds the standard variate.
+      trials: flat name -> number of trials of the latent ``successes``, which has to be known
+        before the run for their states to be listed.
+    """
+
+    alive: frozenset[str]
+    standard: frozenset[str] = frozenset()
+    trials: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+def standardised(
+    family: str, args: Mapping[str, Value]
+) -> tuple[dist.Distribution, Callable[[Value], Value]] | None:
+    """A family as a map of a variate whose place, spread and support do not depend on others."""
+    match family:
+        case "normal":
+            return dist.Normal(0.0, 1.0), lambda b: args["mean"] + args["sd"] * b
+        case "lognormal":
+            return dist.Normal(0.0, 1.0), lambda b: args["median"] * jnp.exp(args["spread"] * b)
+        case "gamma":
+            shape = args["shape"]
+            return dist.Gamma(shape, 1.0), lambda b: args["mean"] / shape * b
+        case "uniform":
+            low, high = args["low"], args["high"]
+            return dist.Uniform(0.0, 1.0), lambda b: low + (high - low) * b
+        case "wait":
+            return dist.Exponential(1.0), lambda b: args["mean"] * b
+        case "robust":
+            return dist.StudentT(args["df"], 0.0, 1.0), lambda b: args["mean"] + args["sd"] * b
+    return None
+
+
+class _Run:
+    """One execution of a document's model.
+
+    Every operation broadcasts, so that values may carry the axes of enumerated draws.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        structure: Structure,
+        constants: Value | None,
+        form: Form | None = None,
+    ) -> None:
+        self.form = form
         self.scenario = scenario
         self.structure = structure
         known = structure.constants if constants is None else constants
@@ -117,14 +170,14 @@ class _Run:
                 left, right = self.value(e.left, at, e.right), self.value(e.right, at, e.left)
                 return self.flag(_COMPARE[e.op](left, right))
             case ex.Logic():
-                flags = jnp.stack([self.flag(of(part)) for part in e.operands])
-                return flags.min() if e.op == "and" else flags.max()
+                flags = [self.flag(of(part)) for part in e.operands]
+                return functools.reduce(jnp.minimum if e.op == "and" else jnp.maximum, flags)
             case ex.IfElse():
                 return jnp.where(self.flag(of(e.test)) != 0, of(e.then), of(e.orelse))
             case ex.Call(function="min"):
-                return jnp.stack([jnp.asarray(of(a), float) for a in e.args]).min()
+                return functools.reduce(jnp.minimum, [jnp.asarray(of(a), float) for a in e.args])
             case ex.Call(function="max"):
-                return jnp.stack([jnp.asarray(of(a), float) for a in e.args]).max()
+                return functools.reduce(jnp.maximum, [jnp.asarray(of(a), float) for a in e.args])
             case ex.Call():
                 return _CALL[e.function](*(jnp.asarray(of(a), float) for a in e.args))
             case ex.Reduce():
@@ -154,36 +207,45 @@ class _Run:
         return self.values[flat_name(e.name, tuple(self.members[s][place[s]] for s in per))]
 
     def element(self, e: ex.Index, at: Mapping[str, int]) -> Value:
-        """An element; indices that are pick draws gather from the stacked elements."""
-        axes: list[list[str]] = []
-        moving: list[Value] = []
+        """An element; an index that is a pick draw chooses among the elements it may mean."""
+        axes: list[list[tuple[str, Value | None]]] = []
         for index, over in zip(e.indices, self.nodes[e.name].per):
             members = self.members[over]
             if isinstance(index, ex.Label):
-                axes.append([index.text])
+                axes.append([(index.text, None)])
             elif isinstance(index, ex.Name) and index.name in at:
-                axes.append([members[at[index.name]]])
+                axes.append([(members[at[index.name]], None)])
             else:
-                axes.append(list(members))
-                moving.append(jnp.asarray(self.value(index, at)).astype(jnp.int32))
-        found = [self.values[flat_name(e.name, names)] for names in itertools.product(*axes)]
-        if not moving:
-            return found[0]
-        sizes = [len(axis) for axis in axes if len(axis) > 1]
-        moving = [place for place, axis in zip(moving, _wide(axes, e, at)) if axis > 1]
-        table = jnp.stack([jnp.asarray(x, float) for x in found]).reshape(sizes)
-        return table[tuple(moving)]
+                drawn = self.value(index, at)
+                axes.append([(name, jnp.asarray(drawn == k)) for k, name in enumerate(members)])
+        chosen: Value = None
+        for places in itertools.product(*axes):
+            found = self.values[flat_name(e.name, tuple(name for name, _ in places))]
+            tests = [test for _, test in places if test is not None]
+            if chosen is None:
+                chosen = found
+            else:
+                chosen = jnp.where(functools.reduce(jnp.logical_and, tests), found, chosen)
+        return chosen
 
     def draw(self, flat: str, draw: ex.Draw, observed: Mapping[str, Value]) -> Value:
+        form, seen = self.form, observed.get(flat)
+        if form is not None and seen is None and flat not in form.alive:
+            return 1.0  # nothing that counts depends on it
         args: dict[str, Value] = {}
         for name, e in draw.args:
             if isinstance(e, ex.Listing):
                 parts = [jnp.asarray(self.value(item, self.here), float) for item in e.items]
-                args[name] = jnp.stack(parts)
+                args[name] = jnp.stack(jnp.broadcast_arrays(*parts), axis=-1)
             else:
                 args[name] = self.value(e, self.here)
+        if form is not None and seen is None:
+            if flat in form.trials:
+                args["n"] = form.trials[flat]
+            mapped = standardised(draw.family, args) if flat in form.standard else None
+            if mapped is not None:
+                return mapped[1](numpyro.sample(flat, mapped[0]))
         made = distribution(draw.family, args, len(self.members.get(draw.set or "", ())))
-        seen = observed.get(flat)
         if seen is not None and made.is_discrete:
             seen = jnp.asarray(seen, jnp.int32)
         drawn = numpyro.sample(flat, made, obs=seen)
@@ -243,20 +305,12 @@ class _Run:
             numpyro.factor(f"given:{number}", loglik)
 
 
-def _wide(axes: list[list[str]], e: ex.Index, at: Mapping[str, int]) -> list[int]:
-    """Sizes of the axes whose index is a pick draw."""
-    return [
-        len(axis)
-        for axis, index in zip(axes, e.indices)
-        if isinstance(index, ex.Name) and index.name not in at
-    ]
-
-
-def numpyro_model(scenario: Scenario) -> Callable[..., None]:
+def numpyro_model(scenario: Scenario, form: Form | None = None) -> Callable[..., None]:
     """The NumPyro model of a document.
 
     Args:
       scenario: a checked document.
+      form: how a sampler wants the draws; None for the model of record as it is read.
 
     Returns:
       ``model(constants=None, observe=True)``: sample sites are the draws by flat name, observed
@@ -272,6 +326,6 @@ def numpyro_model(scenario: Scenario) -> Callable[..., None]:
     structure = structure_of(scenario)
 
     def model(constants: Value | None = None, observe: bool = True) -> None:
-        _Run(scenario, structure, constants).run(observe)
+        _Run(scenario, structure, constants, form).run(observe)
 
     return model
