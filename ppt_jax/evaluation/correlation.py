@@ -156,7 +156,7 @@ def spearman_brown(r: float, factor: float = 2.0) -> float:
     return factor * r / (1 + (factor - 1) * r)
 
 
-def split_half(values_SN: np.ndarray, *, seed: int = 0, splits: int = 1000) -> SplitHalf:
+def split_half(values_SN: np.ndarray, *, seed: int = 0, splits: int = 10_000) -> SplitHalf:
     """Split-half reliability of item means over subjects, and the noise ceiling it sets.
 
     Each split deals the subjects at random into two halves (sizes differ by at most 1); items that
