@@ -28,10 +28,11 @@ from ppt_jax.data.tokenizer import load_tokenizer
 from ppt_jax.data.trees import Compiler
 from ppt_jax.errors import UserError
 from ppt_jax.evaluation.findings import ReportInputs, read_history
-from ppt_jax.evaluation.items import Item, Target, write_items
+from ppt_jax.evaluation.item_files import write_items
+from ppt_jax.evaluation.items import Item, Target
 from ppt_jax.evaluation.readout import read_answers
 from ppt_jax.evaluation.report import write_report
-from ppt_jax.evaluation.tables import EvaluationConfig, evaluate, write_results
+from ppt_jax.evaluation.tables import EvaluationConfig, evaluate, write_evaluation
 from ppt_jax.models.answers import StopSets, answer_log_probs
 from ppt_jax.models.decoder import Params, count_parameters, make_apply
 from ppt_jax.progress import Progress
@@ -104,7 +105,7 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     ranks = [ask.true_rank for record in training for ask in record.asks]
     result = evaluate(items, fit, labels, settings)
     header = _header(config, workdir, data, models)
-    write_results(workdir, result, {**header, "config": resolved(config)})
+    write_evaluation(workdir, result, {**header, "config": resolved(config)})
     inputs = ReportInputs(
         evaluation=result,
         header=header,

@@ -8,7 +8,6 @@ Imports stand inside the functions: authoring needs no JAX, and ``--help`` answe
 from __future__ import annotations
 
 import functools
-import json
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -234,9 +233,9 @@ def run_pipeline(config: ml_collections.ConfigDict, workdir: str) -> None:
             print(f"{stage}: finished already")
     seconds = folder.seconds()
     times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
-    results = json.loads((folder.path / "results.json").read_text(encoding="utf-8"))
+    from ppt_jax.evaluation.results import read_results
     from ppt_jax.evaluation.tables import short_table
 
-    print("\n" + short_table(results))
+    print("\n" + short_table(read_results(folder.path).rows))
     print(f"\ntime: {times}, together {sum(seconds.values()) / 60:.1f} min")
     print(f"report: {folder.path / 'report.html'}")

@@ -6,6 +6,7 @@ Axes: N asks, K answers (the widest support; narrower ones are padded with zero 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import jax
@@ -25,52 +26,50 @@ class Metric:
 
     Attributes:
       name: as in results.json.
-      needs: ``""`` applies to every ask, ``"ordered"`` to answers with an order (0..100 or two
-      options),
-        ``"numeric"`` to 0..100, ``"choice"`` to choices.
-      truth: whether the simulated truth is needed.
-      better: ``"lower"``, ``"higher"``, or ``"target"`` when the best value is neither.
+      needs: ``""`` applies to every ask, ``"ordered"`` to answers with an order (numbers or two
+        options), ``"numeric"`` to numbers, ``"choice"`` to choices.
+      against: ``"label"`` (a posterior or human distribution), ``"mean"`` (at least its mean),
+        ``"truth"`` (an outcome), or ``""``.
+      higher_is_better: None when the best value is neither the highest nor the lowest.
       meaning: one line for tables.
     """
 
     name: str
     needs: str
-    truth: bool
-    better: str
+    against: str
+    higher_is_better: bool | None
     meaning: str
 
 
 METRICS = (
-    Metric("kl", "", False, "lower", "KL(label || answer), nats"),
-    Metric("kl_reverse", "", False, "lower", "KL(answer || label), nats"),
+    Metric("kl", "", "label", False, "KL(label || answer), nats"),
+    Metric("kl_reverse", "", "label", False, "KL(answer || label), nats"),
     Metric(
-        "kl_full", "", False, "lower", "KL with mass off the valid answers counted as lost, nats"
+        "kl_full", "", "label", False, "KL with mass off the valid answers counted as lost, nats"
     ),
-    Metric("ce", "", False, "lower", "cross-entropy with the label, nats; floor: label entropy"),
-    Metric("js", "", False, "lower", "Jensen-Shannon divergence, nats"),
-    Metric("tv", "", False, "lower", "total variation; floor: estimated error of the label"),
-    Metric("squared_l2", "", False, "lower", "squared L2 distance (Brier divergence)"),
-    Metric("w1", "ordered", False, "lower", "Wasserstein-1 distance, points of the 0-100 scale"),
-    Metric("crps", "ordered", False, "lower", "Cramer divergence (CRPS against the label), points"),
-    Metric("mae", "ordered", False, "lower", "absolute difference of means, points"),
-    Metric(
-        "log_sd_ratio", "numeric", False, "target", "log of answer sd over label sd; 0 is right"
-    ),
-    Metric("log_score", "", True, "lower", "minus log-probability of the truth, nats"),
-    Metric("brier", "", True, "lower", "Brier score against the truth, summed over answers (0-2)"),
-    Metric("crps_truth", "ordered", True, "lower", "CRPS against the truth, points"),
+    Metric("ce", "", "label", False, "cross-entropy with the label, nats; floor: label entropy"),
+    Metric("js", "", "label", False, "Jensen-Shannon divergence, nats"),
+    Metric("tv", "", "label", False, "total variation; floor: estimated error of the label"),
+    Metric("squared_l2", "", "label", False, "squared L2 distance (Brier divergence)"),
+    Metric("w1", "ordered", "label", False, "Wasserstein-1 distance, points of the 0-100 scale"),
+    Metric("crps", "ordered", "label", False, "Cramer divergence (CRPS against the label), points"),
+    Metric("mae", "ordered", "mean", False, "absolute difference of means, points"),
+    Metric("log_sd_ratio", "numeric", "label", None, "log of answer sd over label sd; 0 is right"),
+    Metric("log_score", "", "truth", False, "minus log-probability of the truth, nats"),
+    Metric("brier", "", "truth", False, "Brier score against the truth, summed over answers (0-2)"),
+    Metric("crps_truth", "ordered", "truth", False, "CRPS against the truth, points"),
     *(
         Metric(
             f"coverage_{100 * level:.0f}",
             "numeric",
-            True,
-            "target",
+            "truth",
+            None,
             f"share of truths inside the central {100 * level:.0f}% interval",
         )
         for level in LEVELS
     ),
-    Metric("accuracy", "choice", True, "higher", "most probable option is true (ties shared)"),
-    Metric("valid_mass", "", False, "higher", "probability of any valid answer"),
+    Metric("accuracy", "choice", "truth", True, "most probable option is true (ties shared)"),
+    Metric("valid_mass", "", "", True, "probability of any valid answer"),
 )
 
 
@@ -84,7 +83,9 @@ class Targets:
       position_NK: place of each answer on 0..100; all 0 where options have no order.
       size_N: number of answers.
       answer_N: index of the true answer, -1 where no truth is stored.
-      split_N, kind_N, cluster_N: as text.
+      label_N: whether ``q_NK`` is a distribution to compare with (not a mere outcome).
+      mean_N: mean of the target on 0..100, NaN where unknown.
+      split_N, kind_N, cluster_N, task_N: as text.
     """
 
     items: tuple[Target, ...]
@@ -92,9 +93,12 @@ class Targets:
     position_NK: np.ndarray
     size_N: np.ndarray
     answer_N: np.ndarray
+    label_N: np.ndarray
+    mean_N: np.ndarray
     split_N: np.ndarray
     kind_N: np.ndarray
     cluster_N: np.ndarray
+    task_N: np.ndarray
 
     def applies(self, metric: Metric) -> np.ndarray:
         """Mask [N] of the asks for which a metric is defined."""
@@ -105,7 +109,13 @@ class Targets:
             "numeric": ~choice,
             "choice": choice,
         }[metric.needs]
-        return mask & (self.answer_N >= 0) if metric.truth else mask
+        known = {
+            "": np.ones(len(self.items), bool),
+            "label": self.label_N,
+            "mean": ~np.isnan(self.mean_N),
+            "truth": self.answer_N >= 0,
+        }[metric.against]
+        return mask & known
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,11 +126,17 @@ class Answers:
       model: name of the row in the tables.
       p_NK: probability of each answer given a valid answer, zero-padded, rows sum to 1.
       valid_mass_N: probability of any valid answer.
+      parse_ok_N: False where no answer could be read (its row has equal probabilities).
+      readout: how the answers were read.
+      posthoc: the correction applied, if any.
     """
 
     model: str
     p_NK: np.ndarray
     valid_mass_N: np.ndarray
+    parse_ok_N: np.ndarray
+    readout: str = ""
+    posthoc: str = ""
 
 
 def stack_targets(targets: Iterable[Target]) -> Targets:
@@ -143,21 +159,34 @@ def stack_targets(targets: Iterable[Target]) -> Targets:
         answer_N=np.array(
             [-1 if item.true_answer is None else item.true_answer for item in items], np.int32
         ),
+        label_N=np.array([item.has_label for item in items], bool),
+        mean_N=np.array(
+            [math.nan if (m := item.mean_position) is None else m for item in items], float
+        ),
         split_N=np.array([item.split for item in items], object),
         kind_N=np.array([item.kind for item in items], object),
         cluster_N=np.array([item.cluster_id for item in items], object),
+        task_N=np.array([item.task for item in items], object),
     )
 
 
 def stack_answers(
-    model: str, targets: Targets, p: Sequence[np.ndarray], valid_mass: Sequence[float] | None = None
+    model: str,
+    targets: Targets,
+    p: Sequence[np.ndarray],
+    valid_mass: Sequence[float] | None = None,
+    parse_ok: Sequence[bool] | None = None,
+    *,
+    readout: str = "",
+    posthoc: str = "",
 ) -> Answers:
     """Arrays of one model's answers, one distribution per target."""
     p_NK = np.zeros_like(targets.q_NK)
     for n, row in enumerate(p):
         p_NK[n, : len(row)] = row
     mass_N = np.ones(len(p)) if valid_mass is None else np.asarray(valid_mass, np.float64)
-    return Answers(model, p_NK, mass_N)
+    ok_N = np.ones(len(p), bool) if parse_ok is None else np.asarray(parse_ok, bool)
+    return Answers(model, p_NK, mass_N, ok_N, readout, posthoc)
 
 
 def align(items: Sequence[Item]) -> tuple[list[Target], dict[str, list[Item]]]:
@@ -259,7 +288,11 @@ def score_items(targets: Targets, answers: Answers) -> dict[str, np.ndarray]:
     )
     names = [metric.name for metric in METRICS] + ["entropy", "mean", "target_mean"]
     found = _in_chunks(_score_rows, columns)
-    return {name: found.get(name, np.zeros(0)) for name in names}
+    out = {name: found.get(name, np.zeros(0)) for name in names}
+    # A mean that is known better than from the label's distribution stands for it.
+    out["target_mean"] = np.where(np.isnan(targets.mean_N), out["target_mean"], targets.mean_N)
+    out["mae"] = np.abs(out["mean"] - out["target_mean"])
+    return out
 
 
 @jax.jit

@@ -15,7 +15,8 @@ import numpy as np
 from ppt_jax.errors import UserError
 from ppt_jax.evaluation.answers import METRICS
 from ppt_jax.evaluation.figures import pretty_split, trained_model
-from ppt_jax.evaluation.tables import ALL, Evaluation, Row
+from ppt_jax.evaluation.results import ALL, Row
+from ppt_jax.evaluation.tables import Evaluation
 from ppt_jax.storage import read_jsonl
 
 FAMILIAR = "seen_motifs"

@@ -1,8 +1,9 @@
-"""Items: one answer distribution of one model beside what it should have been, and `items.jsonl`.
+"""Items: one answer distribution of one model beside what it should have been.
 
 `Target` is everything that is known about an ask before a model answers it (label, truth, text); an
 `Item` is a target with one model's log-probabilities. Every score is computed from items alone, so
-whoever can write `items.jsonl` can use the scores, whatever made the answers.
+whoever can write `items.jsonl` (`ppt_jax.evaluation.item_files`) can use the scores, whatever made
+the answers.
 
 Axes: K answers of the support.
 """
@@ -11,20 +12,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ppt_jax.errors import UserError
-from ppt_jax.storage import read_jsonl, write_jsonl
 
-SCHEMA = "items/1"
+SCHEMA_VERSION = 2
 KINDS = ("value", "rank", "chance", "choice")
-PERCENT = tuple(str(k) for k in range(101))  # the support of value, rank and chance
+TARGET_KINDS = ("posterior", "outcome", "human")
+PERCENT = tuple(str(k) for k in range(101))  # the usual support of value, rank and chance
 _SUM_TOLERANCE = 1e-3
-_DIGITS = 9  # significant digits on disk; float32 log-probabilities survive it unchanged
+_NO_MASS = 1e-300  # total probability that stands for none, so that arithmetic stays finite
 
 
 class ItemError(UserError):
@@ -33,25 +33,34 @@ class ItemError(UserError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """One ask with its label: what an answer is compared with.
+    """One ask with what its answer is compared with: a posterior, an outcome, or people's answers.
 
     Attributes:
-      item_id: ``"<scenario id>/<ask id>"``, unique within a model.
-      cluster_id: what is resampled together in intervals (the scenario id).
+      item_id: unique within a model, e.g. ``"<scenario id>/<ask id>"``.
+      cluster_id: what is resampled together in intervals (the scenario, the base variable).
       split: name of the split, e.g. ``"seen_motifs"``.
-      kind: ``value``, ``rank``, ``chance`` or ``choice``.
-      support: the K answer strings; ``"0".."100"``, or the option names of a ``choice``.
-      target_K: label, posterior probability of each answer, float64, sums to 1.
-      prior_K: the same before the evidence, or None.
+      kind: ``value``, ``rank``, ``chance`` (numbers) or ``choice`` (named options).
+      support: the K answer strings: numbers in increasing order (``"0".."100"``, or another grid),
+        or the option names of a ``choice``.
+      target_K: posterior or human distribution over the answers, float64, sums to 1; one-hot at
+        ``true_answer`` for an outcome (may be left out there).
+      target_kind: ``posterior``, ``outcome`` (only what happened is known) or ``human``.
+      target_value: mean of the target in the units of the support, where it is known without or
+        better than from ``target_K`` (a human mean), or None.
+      n_draws: draws or people behind ``target_K``, None when exact or unknown.
+      prior_K: the distribution before the evidence, or None.
       label_error: estimated total-variation error of the label over 20 bins, or None.
       label_error_full: the same over all K answers, or None.
       information: KL(posterior || prior) over the answers in nats, or None.
-      true_answer: index of the answer that the simulated truth gives, or None (no truth stored).
+      true_answer: index of the answer that the (simulated) truth gives, or None.
       true_rank: posterior CDF at the truth, mid-ranked, in [0, 1], or None.
+      task: benchmark that the ask belongs to.
       motif, family: where the scenario comes from.
       question, story: texts shown in the report (the story may be an excerpt).
       scale: what answers 0 and 100 mean, e.g. ``(0.0, 40.0)``, or None.
       unit: unit of the scale.
+      has_label: derived; whether ``target_K`` is a distribution that was given, not one put in
+        the place of an outcome or of a bare ``target_value``.
     """
 
     item_id: str
@@ -59,19 +68,24 @@ class Target:
     split: str
     kind: str
     support: tuple[str, ...]
-    target_K: np.ndarray
+    target_K: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    target_kind: str = "posterior"
+    target_value: float | None = None
+    n_draws: int | None = None
     prior_K: np.ndarray | None = None
     label_error: float | None = None
     label_error_full: float | None = None
     information: float | None = None
     true_answer: int | None = None
     true_rank: float | None = None
+    task: str = "scenarios"
     motif: str = ""
     family: str = ""
     question: str = ""
     story: str = ""
     scale: tuple[float, float] | None = None
     unit: str = ""
+    has_label: bool = dataclasses.field(init=False, default=True)
 
     def __post_init__(self) -> None:
         for field in ("item_id", "cluster_id", "split"):
@@ -88,25 +102,68 @@ class Target:
             raise ItemError(
                 f"item {self.item_id!r}: support must hold at least two answers, all different"
             )
-        if self.kind != "choice" and support != PERCENT:
+        if self.kind != "choice" and support != PERCENT and _numbers_of(support) is None:
             raise ItemError(
-                f"item {self.item_id!r}: the support of kind {self.kind!r} must be the 101 answers "
-                f"0..100, it has {len(support)} ({', '.join(support[:3])}, ...)"
+                f"item {self.item_id!r}: the support of kind {self.kind!r} must be numbers in "
+                f"increasing order, such as 0..100; it is {', '.join(support[:3])}, ..."
             )
-        object.__setattr__(self, "target_K", self._distribution("target", self.target_K))
+        if self.target_kind not in TARGET_KINDS:
+            raise ItemError(
+                f"item {self.item_id!r}: target kind {self.target_kind!r} is none of "
+                f"{', '.join(TARGET_KINDS)}"
+            )
+        self._set_target()
         if self.prior_K is not None:
             object.__setattr__(self, "prior_K", self._distribution("prior", self.prior_K))
-        if self.true_answer is not None and not 0 <= self.true_answer < len(support):
-            raise ItemError(
-                f"item {self.item_id!r}: true_answer {self.true_answer} is outside the "
-                f"{len(support)} answers"
-            )
-        for field in ("label_error", "label_error_full", "information", "true_rank"):
+        for field in (
+            "label_error",
+            "label_error_full",
+            "information",
+            "true_rank",
+            "target_value",
+        ):
             value = getattr(self, field)
             if value is not None and not math.isfinite(value):
                 raise ItemError(f"item {self.item_id!r}: {field} is {value}, not a finite number")
         if self.true_rank is not None and not 0 <= self.true_rank <= 1:
             raise ItemError(f"item {self.item_id!r}: true_rank {self.true_rank} is outside [0, 1]")
+
+    def _set_target(self) -> None:
+        """Fills in what the target leaves open: the outcome's answer, and a distribution."""
+        answer, size = self.true_answer, len(self.support)
+        given = np.size(self.target_K) > 0
+        if answer is not None and not 0 <= answer < size:
+            raise ItemError(
+                f"item {self.item_id!r}: true_answer {answer} is outside the {size} answers"
+            )
+        nearest = None
+        if self.target_value is not None and self.kind != "choice":
+            numbers = _numbers_of(self.support)
+            assert numbers is not None
+            nearest = int(np.argmin(np.abs(numbers - self.target_value)))
+        if self.target_kind == "outcome" and answer is None:
+            if given:
+                answer = int(np.argmax(self._distribution("target", self.target_K)))
+            elif nearest is not None:
+                answer = nearest
+            else:
+                raise ItemError(
+                    f"item {self.item_id!r}: an outcome needs the answer that came true: a value "
+                    f"among {', '.join(self.support[:4])}"
+                )
+            object.__setattr__(self, "true_answer", answer)
+        label = given and self.target_kind != "outcome"
+        if not label:
+            place = answer if self.target_kind == "outcome" else nearest
+            if place is None:
+                raise ItemError(
+                    f"item {self.item_id!r}: target has neither probs nor a value to compare with"
+                )
+            one_hot_K = np.zeros(size)
+            one_hot_K[place] = 1.0
+            object.__setattr__(self, "target_K", one_hot_K)
+        object.__setattr__(self, "has_label", label)
+        object.__setattr__(self, "target_K", self._distribution("target", self.target_K))
 
     def _vector(self, field: str, given: Any) -> np.ndarray:
         try:
@@ -146,17 +203,47 @@ class Target:
     def positions_K(self) -> np.ndarray | None:
         """Place of each answer on the 0..100 scale; None where the options have no order.
 
-        A choice between two options counts as 0 and 100, so its mean is the probability of the
-        second option in percent. With more options no order is assumed.
+        Other grids of numbers are stretched to 0..100. A choice between two options counts as 0
+        and 100, so its mean is the probability of the second option in percent. With more options
+        no order is assumed.
         """
         if self.kind != "choice":
-            return np.arange(101.0)
+            if self.support == PERCENT:
+                return np.arange(101.0)
+            numbers = _numbers_of(self.support)
+            assert numbers is not None
+            return 100 * (numbers - numbers[0]) / (numbers[-1] - numbers[0])
         return np.array([0.0, 100.0]) if len(self.support) == 2 else None
 
-    def answered(self, model: str, logp_K: Sequence[float] | np.ndarray) -> Item:
-        """The item of one model's answer (see `Item`)."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(Target)}
-        return Item(**fields, model=model, logp_K=np.asarray(logp_K))
+    @property
+    def mean_position(self) -> float | None:
+        """Mean of the target on the 0..100 scale; None without order, or for an outcome alone."""
+        positions_K = self.positions_K
+        if positions_K is None or self.target_kind == "outcome":
+            return None
+        if self.target_value is None or self.kind == "choice":
+            return float(positions_K @ self.target_K) if self.has_label else None
+        numbers = _numbers_of(self.support)
+        assert numbers is not None
+        return float(100 * (self.target_value - numbers[0]) / (numbers[-1] - numbers[0]))
+
+    def answered(
+        self, model: str, logp_K: Sequence[float] | np.ndarray | None, **extra: Any
+    ) -> Item:
+        """The item of one model's answer (see `Item`); ``extra`` are further fields of it."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(Target) if f.init}
+        if not self.has_label:  # a stand-in is made again, not taken for a label
+            del fields["target_K"]
+        return Item(**fields, model=model, logp_K=logp_K, **extra)  # type: ignore[arg-type]
+
+
+def _numbers_of(support: Sequence[str]) -> np.ndarray | None:
+    """The answers as increasing numbers, or None where they are no such list."""
+    try:
+        numbers = np.array([float(name) for name in support])
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() and (np.diff(numbers) > 0).all() else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,16 +253,39 @@ class Item(Target):
     Attributes:
       model: name of the model, e.g. ``"after"``.
       logp_K: natural log-probability of each answer under the full vocabulary, *not* renormalised
-        over the answers (stop mass included); ``-inf`` is allowed.
+        over the answers (stop mass included); ``-inf`` is allowed. None for an answer that could
+        not be parsed: it stays an item, with equal probabilities and no valid mass.
+      run_id: the run that gave the answer.
+      seed: of sampling, or of the run.
+      readout: how the answer was read.
+      greedy_text: what the model writes by itself.
+      parsed: the answer found in that text.
+      parse_ok: False when no answer could be read.
     """
 
     model: str
     logp_K: np.ndarray
+    run_id: str = ""
+    seed: int | None = None
+    readout: str = "trie"
+    greedy_text: str | None = None
+    parsed: str | None = None
+    parse_ok: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.model, str) or not self.model:
             raise ItemError(f"item {self.item_id!r}: model must be a text that is not empty")
+        if not isinstance(self.parse_ok, bool):
+            raise ItemError(f"item {self.item_id!r}: parse_ok must be true or false")
+        if self.logp_K is None:
+            if self.parse_ok:
+                raise ItemError(
+                    f"item {self.item_id!r}: probs or logp is missing; only an answer with "
+                    "parse_ok false may lack it"
+                )
+            size = len(self.support)
+            object.__setattr__(self, "logp_K", np.full(size, np.log(_NO_MASS / size)))
         vector = self._vector("logp", self.logp_K)
         if (vector > _SUM_TOLERANCE).any():
             k = int(np.argmax(vector))
@@ -196,7 +306,8 @@ class Item(Target):
     @property
     def valid_mass(self) -> float:
         """Probability that the model gives any valid answer at all."""
-        return min(1.0, float(np.exp(self.logp_K).sum()))
+        mass = float(np.exp(self.logp_K).sum())
+        return min(1.0, mass) if mass > 2 * _NO_MASS else 0.0
 
     @property
     def probs_K(self) -> np.ndarray:
@@ -233,85 +344,3 @@ def check_items(items: Iterable[Item]) -> None:
                 f"item {item.item_id!r}: target differs between models {other.model!r} and "
                 f"{item.model!r}"
             )
-
-
-def _numbers(vector: np.ndarray) -> list[float | None]:
-    return [float(f"{x:.{_DIGITS}g}") if math.isfinite(x) else None for x in vector.tolist()]
-
-
-def _to_row(item: Item) -> dict[str, Any]:
-    row: dict[str, Any] = {"schema": SCHEMA, "model": item.model}
-    for field in dataclasses.fields(Target):
-        value = getattr(item, field.name)
-        name = field.name.removesuffix("_K")
-        if isinstance(value, np.ndarray):
-            value = _numbers(value)
-        elif name == "support":
-            value = "0..100" if value == PERCENT else list(value)
-        row[name] = value
-    row["logp"] = _numbers(item.logp_K)  # null stands for minus infinity
-    row["valid_mass"] = float(f"{item.valid_mass:.6g}")
-    return row
-
-
-def _from_row(row: Any) -> Item:
-    if not isinstance(row, dict):
-        raise ItemError("an item must be a JSON object")
-    if row.get("schema") != SCHEMA:
-        raise ItemError(f"schema is {row.get('schema')!r}, this version reads {SCHEMA!r}")
-    names = {field.name.removesuffix("_K"): field.name for field in dataclasses.fields(Item)}
-    fields: dict[str, Any] = {}
-    for key, value in row.items():
-        if key in ("schema", "valid_mass"):
-            continue
-        if key not in names:
-            raise ItemError(f"item {row.get('item_id')!r}: unknown field {key!r}")
-        fields[names[key]] = value
-    required = [f.name for f in dataclasses.fields(Item) if f.default is dataclasses.MISSING]
-    for name in required:
-        if name not in fields:
-            raise ItemError(
-                f"item {row.get('item_id')!r}: field {name.removesuffix('_K')!r} is missing"
-            )
-    fields["support"] = PERCENT if fields["support"] == "0..100" else fields["support"]
-    if not isinstance(fields["support"], list | tuple) or not isinstance(fields["logp_K"], list):
-        raise ItemError(f"item {row.get('item_id')!r}: support and logp must be lists")
-    fields["logp_K"] = [-math.inf if x is None else x for x in fields["logp_K"]]
-    if fields.get("scale") is not None:
-        fields["scale"] = tuple(fields["scale"])
-    return Item(**fields)
-
-
-def write_items(path: str | os.PathLike[str], items: Iterable[Item]) -> None:
-    """Writes `items.jsonl` (schema ``items/1``), one item a line, atomically.
-
-    Numbers keep 9 significant digits; a log-probability of minus infinity is ``null``; the derived
-    ``valid_mass`` is written for readers and ignored when read.
-
-    Raises:
-      UserError: the file cannot be written.
-    """
-    write_jsonl(path, (_to_row(item) for item in items))
-
-
-def read_items(path: str | os.PathLike[str]) -> Iterator[Item]:
-    """Yields the items of an `items.jsonl`.
-
-    Raises:
-      ItemError: a line is no valid item, or a model has an item id twice; the message names file,
-        line, item and field.
-    """
-    seen: set[tuple[str, str]] = set()
-    for line, row in read_jsonl(path):
-        try:
-            item = _from_row(row)
-        except ItemError as error:
-            raise ItemError(f"{path}, line {line}: {error}") from None
-        except TypeError as error:
-            raise ItemError(f"{path}, line {line}: a field has the wrong type ({error})") from None
-        if (item.model, item.item_id) in seen:
-            raise ItemError(
-                f"{path}, line {line}: item {item.item_id!r} of model {item.model!r} occurs twice"
-            )
-        seen.add((item.model, item.item_id))
-        yield item

@@ -24,7 +24,8 @@ from ppt_jax.evaluation.findings import (
 )
 from ppt_jax.evaluation.items import KINDS
 from ppt_jax.evaluation.page import plain
-from ppt_jax.evaluation.tables import ALL, Evaluation
+from ppt_jax.evaluation.results import ALL
+from ppt_jax.evaluation.tables import Evaluation
 
 _BLOCKS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 

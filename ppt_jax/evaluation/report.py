@@ -30,8 +30,9 @@ from ppt_jax.evaluation.findings import (
 from ppt_jax.evaluation.items import KINDS
 from ppt_jax.evaluation.markdown import markdown_report
 from ppt_jax.evaluation.page import csv_link, describe, html_table, plain
+from ppt_jax.evaluation.results import ALL, COLUMNS, find_row
 from ppt_jax.evaluation.svg import escape
-from ppt_jax.evaluation.tables import ALL, COLUMNS, Evaluation, find_row
+from ppt_jax.evaluation.tables import Evaluation
 from ppt_jax.storage import write_atomic
 
 

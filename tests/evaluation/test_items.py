@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from ppt_jax.evaluation.answers import align
+from ppt_jax.evaluation.item_files import read_items, write_items
 from ppt_jax.evaluation.items import (
     PERCENT,
     Item,
     ItemError,
     Target,
     check_items,
-    read_items,
-    write_items,
 )
 from tests.evaluation.synthetic import make_corpus
 
@@ -66,6 +65,11 @@ def test_valid_mass_is_what_the_answers_hold() -> None:
         ({"prior_K": [0.5, 0.25, 0.25]}, ["s1/a", "prior", "3 entries"]),
         ({"support": ("no", "no")}, ["s1/a", "all different"]),
         ({"kind": "value"}, ["s1/a", "'value'", "0..100"]),
+        ({"kind": "value", "support": ("2", "1")}, ["s1/a", "increasing"]),
+        ({"target_kind": "guess"}, ["s1/a", "'guess'", "posterior, outcome, human"]),
+        ({"target_K": []}, ["s1/a", "neither probs nor a value"]),
+        ({"target_K": [], "target_kind": "outcome"}, ["s1/a", "answer that came true"]),
+        ({"parse_ok": "no"}, ["s1/a", "parse_ok"]),
         ({"kind": "number"}, ["s1/a", "'number'", "value, rank, chance, choice"]),
         ({"true_answer": 2}, ["s1/a", "true_answer 2"]),
         ({"true_rank": 1.5}, ["s1/a", "true_rank"]),
@@ -100,10 +104,19 @@ def test_contradicting_items_are_refused() -> None:
     ("change", "word"),
     [
         ({"logp": [0.0, "x"]}, "logp must be a list of numbers"),
-        ({"logp": 3}, "must be lists"),
-        ({"schema": "items/9"}, "items/9"),
+        ({"logp": 3}, "logp must be a list"),
+        ({"logp": [-1.0, math.nan]}, "NaN at answer 'yes'"),
+        ({"logp": None}, "probs or logp is missing"),
+        ({"logp": None, "probs": [0.5, math.nan]}, "probs is nan at entry 1"),
+        ({"logp": None, "probs": [1.2, -0.2]}, "probs is -0.2 at entry 1"),
+        ({"logp": None, "probs": [0.9, 0.9]}, "sums to 1.8"),
+        ({"logp": None, "probs": [0.5, 0.5], "valid_mass": 2}, "valid_mass is 2"),
+        ({"logp": None, "probs": [0.5, 0.2, 0.3]}, "3 entries"),
+        ({"schema_version": 9}, "schema_version is 9"),
         ({"surprise": 1}, "unknown field 'surprise'"),
-        ({"target": None}, "target"),
+        ({"target": None}, "'target' is missing"),
+        ({"target": [0.5, 0.5]}, "target must be an object"),
+        ({"target": {"kind": "outcome", "value": "maybe"}}, "'maybe' is none of the answers"),
         ({"kind": ["choice"]}, ""),
         ({"true_answer": "yes"}, ""),
     ],
@@ -141,3 +154,63 @@ def test_positions_of_choices() -> None:
     assert Target(**three).positions_K is None  # type: ignore[arg-type]
     wide = GOOD | {"kind": "value", "support": PERCENT, "target_K": np.full(101, 1 / 101)}
     assert Target(**wide).positions_K.tolist() == list(range(101))  # type: ignore[union-attr, arg-type]
+
+
+def test_outcomes_human_means_and_failures_keep_their_meaning(tmp_path: pathlib.Path) -> None:
+    base = {"schema_version": 2, "model": "m", "cluster_id": "c", "split": "test"}
+    choice = base | {"kind": "choice", "options": ["no", "yes"]}
+    number = base | {"kind": "value", "support": [0, 5, 10]}
+    rows = [
+        choice
+        | {"item_id": "a", "probs": [0.2, 0.6], "target": {"kind": "outcome", "value": "yes"}},
+        choice
+        | {"item_id": "b", "parse_ok": False, "target": {"kind": "human", "probs": [0.5, 0.5]}},
+        number | {"item_id": "c", "probs": [1, 0, 0], "target": {"kind": "human", "value": 4}},
+        number
+        | {"item_id": "d", "probs": [0.5, 0.5, 0], "valid_mass": 0.8}
+        | {"target": {"kind": "outcome", "value": 9.0}},
+    ]
+    path = tmp_path / "items.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    a, b, c, d = read_items(path)
+    assert (a.true_answer, a.has_label, a.valid_mass) == (1, False, pytest.approx(0.8))
+    assert a.target_K.tolist() == [0.0, 1.0]
+    assert a.mean_position is None
+    assert (b.parse_ok, b.valid_mass, b.has_label) == (False, 0.0, True)
+    np.testing.assert_allclose(b.probs_K, [0.5, 0.5])
+    assert (c.has_label, c.mean_position) == (False, 40.0)
+    assert c.positions_K is not None
+    assert c.positions_K.tolist() == [0.0, 50.0, 100.0]
+    assert d.true_answer == 2
+    np.testing.assert_allclose(np.exp(d.logp_K), [0.4, 0.4, 0.0])
+    write_items(path, [a, b, c, d])
+    first = path.read_bytes()
+    again = list(read_items(path))
+    assert [x.has_label for x in again] == [False, True, False, False]
+    write_items(path, again)
+    assert path.read_bytes() == first
+
+
+def test_the_first_form_is_read(tmp_path: pathlib.Path) -> None:
+    row = {
+        "schema": "items/1",
+        "model": "after",
+        "item_id": "s1/a",
+        "cluster_id": "s1",
+        "split": "seen_motifs",
+        "kind": "choice",
+        "support": ["no", "yes"],
+        "target": [0.25, 0.75],
+        "prior": None,
+        "logp": [-1.0, -2.0],
+        "valid_mass": 0.5,
+        "true_answer": 1,
+    }
+    path = tmp_path / "items.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (found,) = read_items(path)
+    assert found.target_K.tolist() == [0.25, 0.75]
+    assert found.true_answer == 1
+    path.write_text(json.dumps(row | {"schema": "items/7"}) + "\n")
+    with pytest.raises(ItemError, match="line 1: schema_version is 'items/7'"):
+        list(read_items(path))

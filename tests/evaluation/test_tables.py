@@ -8,16 +8,17 @@ import pytest
 
 from ppt_jax.errors import UserError
 from ppt_jax.evaluation.answers import METRICS
-from ppt_jax.evaluation.items import KINDS, Item, ItemError, read_items, write_items
+from ppt_jax.evaluation.item_files import read_items, write_items
+from ppt_jax.evaluation.items import KINDS, Item, ItemError
 from ppt_jax.evaluation.posthoc import OverlapError
+from ppt_jax.evaluation.results import COLUMNS, read_results
 from ppt_jax.evaluation.tables import (
-    COLUMNS,
     SPLITS,
     Evaluation,
     EvaluationConfig,
     evaluate,
     short_table,
-    write_results,
+    write_evaluation,
 )
 from tests.evaluation.synthetic import make_corpus
 
@@ -124,8 +125,8 @@ def test_empty_splits_and_kinds_are_nan_and_never_zero(tmp_path: pathlib.Path) -
         if row["split"] != "seen_motifs" or row["kind"] == "choice":
             assert math.isnan(row["value"]), row
             assert row["n"] == 0
-    write_results(tmp_path, found, {"seed": 0})
-    rows = json.loads((tmp_path / "results.json").read_text())
+    write_evaluation(tmp_path, found, {"seed": 0})
+    rows = json.loads((tmp_path / "results.json").read_text())["metrics"]
     assert [r["value"] for r in rows if r["kind"] == "choice"] == [None] * sum(
         r["kind"] == "choice" for r in rows
     )
@@ -135,19 +136,24 @@ def test_empty_splits_and_kinds_are_nan_and_never_zero(tmp_path: pathlib.Path) -
 
 
 def test_files_hold_the_rows(found: Evaluation, tmp_path: pathlib.Path) -> None:
-    write_results(tmp_path, found, {"config": "x"})
-    rows = json.loads((tmp_path / "results.json").read_text())
+    write_evaluation(tmp_path, found, {"config": "x"})
+    document = json.loads((tmp_path / "results.json").read_text())
+    rows = document["metrics"]
     assert len(rows) == len(found.rows)
     with open(tmp_path / "results.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == len(rows)
     for row, line in zip(rows, table, strict=True):
-        assert {k: "" if v is None else str(v) for k, v in row.items()} == line
-    extra = json.loads((tmp_path / "comparisons.json").read_text())
-    assert extra["run"] == {"config": "x"}
-    assert extra["temperatures"]["after"]["all"]["n_fit"] == 180
+        assert {k: "" if v in (None, {}) else str(v) for k, v in row.items()} == line
+    assert document["run"] == {"config": "x"}
+    assert document["posthoc"]["after"]["all"]["n_fit"] == 180
+    assert document["comparisons"]
+    again = read_results(tmp_path)
+    assert again.run == {"config": "x"}
+    for row, other in zip(found.rows, again.rows, strict=True):
+        np.testing.assert_equal(row, other)
     first = (tmp_path / "results.json").read_bytes()
-    write_results(tmp_path, found, {"config": "x"})
+    write_evaluation(tmp_path, found, {"config": "x"})
     assert (tmp_path / "results.json").read_bytes() == first
 
 

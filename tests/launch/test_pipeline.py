@@ -48,7 +48,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, st
 def test_it_leaves_a_table_and_a_report(finished: tuple[pathlib.Path, str]) -> None:
     workdir, shown = finished
     assert shown.rstrip().endswith(f"report: {workdir / 'report.html'}")
-    rows = json.loads((workdir / "results.json").read_text())
+    document = json.loads((workdir / "results.json").read_text())
+    assert document["schema_version"] == 2
+    rows = document["metrics"]
     assert {"model", "split", "kind", "metric", "value", "ci_low", "ci_high", "n"} <= set(rows[0])
     assert {row["model"] for row in rows} == {
         *("uniform", "base_rate", "before", "before+ts", "after", "after+ts"),

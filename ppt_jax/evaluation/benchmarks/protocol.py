@@ -135,19 +135,19 @@ class Question:
                 "and score the text as a recording"
             )
         probs = self.truth.probs_K
-        if probs is None:
-            if self.truth.answer is None:
-                raise BenchmarkError(
-                    f"question {self.id!r}: neither answer nor probabilities known"
-                )
-            probs = np.eye(len(support))[self.truth.answer]
+        if probs is None and self.truth.answer is None and self.truth.value is None:
+            raise BenchmarkError(f"question {self.id!r}: neither answer nor probabilities known")
+        known = {} if probs is None else {"target_K": probs}
         return Target(
             item_id=self.id,
             cluster_id=self.cluster_id,
             split=split,
             kind=self.kind,
             support=support,
-            target_K=probs,
+            **known,
+            target_kind=self.truth.kind,
+            target_value=self.truth.value,
+            n_draws=self.truth.n_draws,
             true_answer=self.truth.answer,
             question=self.question,
             story=self.story,
