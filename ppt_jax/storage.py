@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -30,7 +31,7 @@ def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
     """
     path = pathlib.Path(path)
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # machines share numbers
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:

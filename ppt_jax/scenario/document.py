@@ -35,6 +35,7 @@ __all__ = [
     "missing_spans",
     "observed_draw",
     "parse_scenario",
+    "read_numbered",
     "read_scenarios",
     "to_dict",
 ]
@@ -347,6 +348,13 @@ def read_scenarios(path: str | os.PathLike[str]) -> Iterator[Scenario | Scenario
     Raises:
       UserError: the file cannot be opened or read.
     """
+    return (found for _, found in read_numbered(path))
+
+
+def read_numbered(
+    path: str | os.PathLike[str],
+) -> Iterator[tuple[int, Scenario | ScenarioError]]:
+    """As `read_scenarios`, each with the number of its line, from 1."""
     try:
         with open(path, "rb") as file:
             for number in itertools.count(1):
@@ -360,9 +368,9 @@ def read_scenarios(path: str | os.PathLike[str]) -> Iterator[Scenario | Scenario
                         rest = file.readline(1 << 20)
                         whole = not rest or rest.endswith(b"\n")
                     size = f"a document has at most {limits.MAX_DOCUMENT_BYTES} bytes"
-                    yield ScenarioError(f"the line is too long; {size}", source=source)
+                    yield number, ScenarioError(f"the line is too long; {size}", source=source)
                 elif line.strip():
-                    yield _read_line(line, source, whole)
+                    yield number, _read_line(line, source, whole)
     except OSError as error:
         raise UserError(f"{os.fspath(path)}: cannot read ({error.strerror})") from error
 
