@@ -10,11 +10,12 @@ Every proper score S here obeys ``E_{Y~q} S(p, Y) = H_S(q) + d_S(p, q)``; ``mode
 the left side, ``mode="divergence"`` gives ``d_S``. For an outcome both are the same number.
 
 Axes: N items, K answers, L levels, B bins.
-Definitions and conventions: docs/evaluation.md. Gneiting & Raftery (2007) for proper scores.
+Definitions, conventions and oracles: docs/scores.md. Gneiting & Raftery (2007) for proper scores.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -178,6 +179,74 @@ def interval_score(low_N: jax.Array, high_N: jax.Array, y_N: jax.Array, level: f
     alpha = 1 - level
     below, above = jnp.maximum(low_N - y_N, 0), jnp.maximum(y_N - high_N, 0)
     return (high_N - low_N) + (2 / alpha) * (below + above)
+
+
+def _expected_pinball(
+    quantile_N: jax.Array, q_NK: jax.Array, position_NK: jax.Array, level: float
+) -> jax.Array:
+    return jnp.sum(q_NK * pinball(quantile_N[..., None], position_NK, level), axis=-1)
+
+
+def quantile_score(
+    p_NK: jax.Array,
+    q_NK: jax.Array,
+    position_NK: jax.Array,
+    level: float,
+    mode: Mode = "divergence",
+) -> jax.Array:
+    """Pinball loss of the distribution's own quantile, expected under the target.
+
+    Divergence mode subtracts what the target's own quantile would score, so it is 0 at p = q
+    (and wherever both have the same quantile: the score is proper, not strictly). For an outcome
+    both modes are `pinball` of the quantile.
+
+    Args:
+      p_NK, q_NK, position_NK: see `crps`.
+      level: in (0, 1).
+      mode: ``"divergence"`` or ``"score"``.
+    """
+    value = _expected_pinball(quantile(p_NK, position_NK, level), q_NK, position_NK, level)
+    if mode == "score":
+        return value
+    return value - _expected_pinball(quantile(q_NK, position_NK, level), q_NK, position_NK, level)
+
+
+def central_interval(
+    p_NK: jax.Array, position_NK: jax.Array, level: float
+) -> tuple[jax.Array, jax.Array]:
+    """Ends of the equal-tailed interval of this coverage; their gap is its width (sharpness).
+
+    With discrete answers it covers at least ``level``; `coverage` says how a calibrated model
+    covers exactly.
+    """
+    tail = (1 - level) / 2
+    return quantile(p_NK, position_NK, tail), quantile(p_NK, position_NK, 1 - tail)
+
+
+def weighted_interval_score(
+    p_NK: jax.Array,
+    q_NK: jax.Array,
+    position_NK: jax.Array,
+    levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95),
+    mode: Mode = "divergence",
+) -> jax.Array:
+    """Weighted interval score (Bracher et al. 2021) of the median and central intervals.
+
+    ``(|y - median|/2 + sum_l (1 - l)/2 IS_l(y)) / (L + 1/2)``, which is the mean pinball loss of
+    all ends and the median times ``(2L + 1) / (L + 1/2) = 2``; it tends to the CRPS with many
+    levels. Modes as in `quantile_score`.
+
+    Args:
+      p_NK, q_NK, position_NK: see `crps`.
+      levels: coverages of the central intervals.
+      mode: ``"divergence"`` or ``"score"``.
+
+    Returns:
+      [N], in units of the positions.
+    """
+    ends = [0.5, *((1 - x) / 2 for x in levels), *((1 + x) / 2 for x in levels)]
+    total = sum(quantile_score(p_NK, q_NK, position_NK, end, mode) for end in ends)
+    return jnp.asarray(total) / (len(levels) + 0.5)
 
 
 def pit_interval(p_NK: jax.Array, answer_N: jax.Array) -> tuple[jax.Array, jax.Array]:

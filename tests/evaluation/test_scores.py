@@ -236,3 +236,35 @@ def test_spread_of_a_wide_distribution_is_its_standard_deviation() -> None:
     uniform = jnp.full(K, 1 / K)
     # a uniform answer over 101 cells of width 1 is uniform on a length of 101
     np.testing.assert_allclose(scores.spread(uniform, jnp.asarray(GRID)), 101 / 12**0.5, rtol=1e-9)
+
+
+def test_quantile_and_weighted_interval_scores() -> None:
+    p, q = draw(11, n=25)
+    y = np.random.default_rng(12).integers(0, K, 25)
+    target = scores.outcome_target(jnp.asarray(y), K)
+    levels = (0.5, 0.8, 0.9, 0.95)
+    alpha = 1 - np.array(levels)
+    ends = [scores.central_interval(p, GRID, level) for level in levels]
+    low, high = (np.stack([np.asarray(e[side]) for e in ends], axis=1) for side in (0, 1))
+    middle = np.asarray(scores.quantile(p, GRID, 0.5))
+    expected = scoringrules.weighted_interval_score(
+        y.astype(float), middle, low, high, alpha, w_median=0.5, w_alpha=alpha / 2
+    )
+    # scoringrules 0.10 adds the median itself in place of its distance from the outcome
+    expected = expected + 0.5 * (abs(y - middle) - middle) / (len(levels) + 0.5)
+    for mode in ("score", "divergence"):
+        found = scores.weighted_interval_score(p, target, GRID, levels, mode)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    many = tuple(np.linspace(0.005, 0.995, 200))
+    dense = np.asarray(scores.weighted_interval_score(p, target, GRID, many, "score"))
+    np.testing.assert_allclose(dense, scores.crps(p, target, GRID), rtol=0.05, atol=0.1)
+    # divergence: expectation over the target less the target's own, never negative, 0 at p = q
+    each = np.stack(
+        [scores.weighted_interval_score(p, e, GRID, levels, "score") for e in np.eye(K)]
+    )
+    own = np.stack([scores.weighted_interval_score(q, e, GRID, levels, "score") for e in np.eye(K)])
+    gap = (q * (each - own).T).sum(-1)
+    found = np.asarray(scores.weighted_interval_score(p, q, GRID, levels))
+    np.testing.assert_allclose(found, gap, atol=1e-9)
+    assert (found >= -1e-9).all()
+    np.testing.assert_allclose(scores.quantile_score(q, q, GRID, 0.3), 0, atol=1e-12)
