@@ -27,7 +27,7 @@ from ppt_jax.errors import UserError
 from ppt_jax.evaluation.items import PERCENT, Target
 
 PACKAGE = "ppt_jax.evaluation.benchmarks"
-SHARED_MODULES = ("protocol", "files", "recordings", "summaries", "humans")  # not benchmarks
+SHARED_MODULES = ("protocol", "elicited", "files", "humans", "recordings", "summaries")
 KINDS = ("value", "rank", "chance", "choice", "number")
 TruthKind = Literal["posterior", "outcome", "human"]
 Row = dict[str, Any]
@@ -67,7 +67,7 @@ class Question:
       cluster_id: questions that share evidence share it; intervals resample whole clusters.
       kind: ``choice`` (one of ``options``), ``chance``, ``value`` or ``rank`` (an integer 0..100,
         see `ppt_jax.data.supports`), or ``number`` (any number, in words of the model's own; it has
-        no support, the reply is text that `Benchmark.parse` reads).
+        no support, the reply is text that `Benchmark.record` reads).
       story: context, may be empty.
       question: what is asked.
       scale: one sentence that says how to answer, may be empty.
@@ -203,15 +203,15 @@ class Benchmark:
       questions: all questions, in the order of the files.
       score_recordings: ``(paths, settings) -> Scored``: scores recorded answers (files or
         directories) by the benchmark's own protocol.
-      parse: ``(question, reply) -> answer`` for replies in words: the fields that the recording
-        of this reply holds, or None when it cannot be read (which is counted). None when all
-        questions have a support.
+      record: ``(question, reply) -> row``: what a recording holds for a reply in words, as a CSV
+        row (the answer is blank when the reply cannot be read, which scoring counts). None when
+        all questions have a support.
     """
 
     name: str
     questions: tuple[Question, ...]
     score_recordings: Callable[[Paths, ScoreSettings], Scored]
-    parse: Callable[[Question, str], Mapping[str, Any] | None] | None = None
+    record: Callable[[Question, str], Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
