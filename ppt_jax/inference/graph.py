@@ -7,6 +7,7 @@ way, so that the graph that leaves this module is as short as static knowledge m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -55,6 +56,11 @@ def _fact(x: Any) -> Any:
     return np.where(np.isnan(x), np.nan, np.where(x != 0, 0.0, -np.inf))
 
 
+def _plus(a: Any, b: Any) -> Any:
+    impossible = (np.asarray(a) == -np.inf) | (np.asarray(b) == -np.inf)
+    return np.where(impossible, -np.inf, np.add(a, b))
+
+
 # Deterministic operations on float64 arrays. Booleans are 0 and 1.
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "add": np.add,
@@ -80,9 +86,14 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "round": np.round,
     "min": np.minimum,
     "max": np.maximum,
+    # of log-probabilities: -inf, which cannot be, wins over NaN, which cannot be computed
     "fact": _fact,
+    "plus": _plus,
+    "log_add": np.logaddexp,
 }
-COMMUTATIVE = frozenset({"add", "mul", "and", "or", "eq", "ne", "min", "max"})
+COMMUTATIVE = frozenset({"add", "mul", "and", "or", "eq", "ne", "min", "max", "plus", "log_add"})
+# What an argument may be so that the result is the other one.
+NEUTRAL = {"add": 0.0, "mul": 1.0, "plus": 0.0, "log_add": -math.inf}
 
 
 def apply_node(node: Node, args: Sequence[Any]) -> Any:
@@ -90,6 +101,10 @@ def apply_node(node: Node, args: Sequence[Any]) -> Any:
     if node.op.startswith("log:"):
         return distributions.log_density(node.op[4:], *args)
     return OPERATIONS[node.op](*args)
+
+
+def _key(node: Node) -> tuple[object, ...]:
+    return node.op, node.args, repr(float(node.value))  # repr keeps -0.0 and NaN apart
 
 
 class Graph:
@@ -102,12 +117,15 @@ class Graph:
       Node(op='const', args=(), value=2.0)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: Iterable[Node] = ()) -> None:
         self.nodes: list[Node] = []
         self._known: dict[tuple[object, ...], int] = {}
+        for node in nodes:  # of another graph; they keep their numbers
+            self._known[_key(node)] = len(self.nodes)
+            self.nodes.append(node)
 
     def _append(self, node: Node) -> int:
-        key = (node.op, node.args, repr(float(node.value)))  # repr keeps -0.0 and NaN apart
+        key = _key(node)
         number = self._known.get(key)
         if number is None:
             number = len(self.nodes)
@@ -145,10 +163,12 @@ class Graph:
         if op == "if":
             if known[0] is not None and known[0] == known[0]:
                 return args[1] if known[0] != 0 else args[2]
-        elif op in ("add", "mul"):
-            for value, other in ((known[0], args[1]), (known[1], args[0])):
-                if value == (0.0 if op == "add" else 1.0):
-                    return other
+        elif op in NEUTRAL:
+            for at, value in enumerate(known):
+                if value == NEUTRAL[op]:
+                    return args[1 - at]
+                if op == "plus" and value == -math.inf:
+                    return args[at]
         elif (op == "sub" and known[1] == 0.0) or (op in ("div", "pow") and known[1] == 1.0):
             return args[0]
         return None

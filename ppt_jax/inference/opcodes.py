@@ -53,6 +53,13 @@ def _plus(total: jax.Array, term: jax.Array) -> jax.Array:
     return jnp.where(impossible, -jnp.inf, total + term)
 
 
+def _log_add(o: Operands) -> jax.Array:
+    """``log(exp(a + k) + exp(b + m))``; NaN where a branch cannot be computed."""
+    a, b = o.a + o.k, o.b + o.m
+    high, low = jnp.maximum(a, b), jnp.minimum(a, b)
+    return jnp.where(low == -jnp.inf, high, high + jnp.log1p(jnp.exp(low - high)))
+
+
 def _xlogy(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.where(x == 0, 0.0, x * jnp.log(y))
 
@@ -284,6 +291,7 @@ BRANCHES: dict[str, Callable[[Operands], jax.Array]] = {
     "gamma_weight": _log_gamma_weight,
     # log-likelihoods, added to the sum a
     "plus": lambda o: _plus(o.a, o.b),
+    "log_add": _log_add,
     "fact": lambda o: _plus(o.a, _valid(~jnp.isnan(o.b), jnp.where(o.b != 0, 0.0, -jnp.inf))),
     "see_normal": _see_normal,
     "see_lognormal": _see_lognormal,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ppt_jax.errors import UserError
 from ppt_jax.inference import distributions
@@ -35,7 +35,8 @@ class Program:
       nodes: see `Node`; a latent's ``value`` is its column in ``z_LP``.
       latents: flat name of the draw behind each column of ``z``; columns that most asks and
         givens depend on come first.
-      loglik: per given, the node that holds its log-likelihood (nats).
+      loglik: per given, the node that holds its log-likelihood (nats); after `sum_out_private`
+        the terms of their sum.
       asks: per ask, the node of its expression, observed draws fixed.
       ask_priors: per ask, the node of its expression with observed draws drawn.
       names: flat name (``power[Juno]``) -> node, for the draws and lets that are alive.
@@ -53,6 +54,15 @@ class Program:
         """The family of each latent column."""
         found = {int(n.value): n.op[5:] for n in self.nodes if n.op.startswith("draw:")}
         return tuple(found[column] for column in range(len(self.latents)))
+
+
+def density(graph: Graph, family: str, x: float, parameters: Sequence[int]) -> int:
+    """The node of the log density of ``x``; ``yes(sigmoid(t))`` keeps its digits far out."""
+    if family == "yes" and x in (0.0, 1.0) and graph.nodes[parameters[0]].op == "sigmoid":
+        argument = graph.nodes[parameters[0]].args[0]
+        signed = argument if x == 1.0 else graph.add("neg", argument)
+        return graph.add("log_sigmoid", signed)
+    return graph.add(f"log:{family}", graph.const(x), *parameters)
 
 
 class _Lowering:
@@ -229,15 +239,6 @@ class _Lowering:
             return "beta", [add("mul", mean, strength), add("mul", rest, strength)]
         return draw.family, [named[name] for name in distributions.PARAMETERS[draw.family]]
 
-    def density(self, family: str, x: float, parameters: list[int]) -> int:
-        """The log density of an observation; ``yes(sigmoid(t))`` keeps its digits far out."""
-        graph = self.graph
-        if family == "yes" and x in (0.0, 1.0) and graph.nodes[parameters[0]].op == "sigmoid":
-            argument = graph.nodes[parameters[0]].args[0]
-            signed = argument if x == 1.0 else graph.add("neg", argument)
-            return graph.add("log_sigmoid", signed)
-        return graph.add(f"log:{family}", graph.const(x), *parameters)
-
     def run_model(self) -> dict[str, int]:
         """Lowers all nodes in both versions; returns the log density of each observed draw."""
         densities: dict[str, int] = {}
@@ -260,7 +261,7 @@ class _Lowering:
         self.prior[flat] = self.graph.latent(family, parameters, column)
         family, parameters = self.parameters(draw, self.here, self.posterior)
         if flat in self.observed:
-            densities[flat] = self.density(family, self.observed[flat], parameters)
+            densities[flat] = density(self.graph, family, self.observed[flat], parameters)
             self.posterior[flat] = self.graph.const(self.observed[flat])
         else:
             self.posterior[flat] = self.graph.latent(family, parameters, column)
@@ -304,7 +305,7 @@ class _Lowering:
         return names
 
 
-def _pruned(
+def pruned(
     graph: Graph,
     columns: Mapping[str, int],
     loglik: list[int],
@@ -367,7 +368,7 @@ def lower(scenario: Scenario) -> Program:
     ]
     asks = [lowering.value(ask.formula, {}, lowering.posterior) for ask in scenario.ask]
     priors = [lowering.value(ask.formula, {}, lowering.prior) for ask in scenario.ask]
-    return _pruned(
+    return pruned(
         lowering.graph, lowering.columns, loglik, asks, priors, lowering.posterior, keep_names=False
     )
 
@@ -381,6 +382,4 @@ def lower_prior(scenario: Scenario) -> Program:
     lowering = _Lowering(scenario)
     lowering.run_model()
     asks = [lowering.value(ask.formula, {}, lowering.prior) for ask in scenario.ask]
-    return _pruned(
-        lowering.graph, lowering.columns, [], asks, asks, lowering.prior, keep_names=True
-    )
+    return pruned(lowering.graph, lowering.columns, [], asks, asks, lowering.prior, keep_names=True)

@@ -8,6 +8,7 @@ weights, so that weighting stays exact.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import math
@@ -35,6 +36,9 @@ class Table:
       tables: [T, TABLE_SIZE] float32 quantile tables.
       weight_row: log-weight of a particle under the posterior.
       prior_row: log-weight under the prior (zero but for proposals).
+      base_row: the part of `weight_row` that makes the draws the posterior's own prior.
+      soft_row: `base_row` plus the log-likelihood of all givens but the hard facts.
+      violations_row: number of hard facts that do not hold; `weight_row` is ``-inf`` unless 0.
       ask_rows, ask_prior_rows: [A] rows of the asks.
       latents: number of latent columns, proposals' extra columns included.
       value_rows: program node -> row, where the node has one.
@@ -46,6 +50,9 @@ class Table:
     tables: NDArray[np.float32]
     weight_row: int
     prior_row: int
+    base_row: int
+    soft_row: int
+    violations_row: int
     ask_rows: tuple[int, ...]
     ask_prior_rows: tuple[int, ...]
     latents: int
@@ -57,12 +64,55 @@ class Table:
         return len(self.constants) + len(self.code)
 
 
+# Families with a quantile table -> places of the parameters that the table is made for.
+SHAPES = {"gamma": (1,), "beta": (0, 1), "robust": (2,)}
+LOG_TERMS = frozenset({"fact", "plus", "log_add"})  # and log:<family>
+
+
+def shape_of(nodes: Sequence[Node], node: Node) -> tuple[float, ...] | None:
+    """What the quantile table of a latent is made for, None where its shape is no constant."""
+    shape = []
+    for place in SHAPES[node.op[5:]]:
+        known = nodes[node.args[place]]
+        if known.op != "const" or not known.value > 0:
+            return None
+        shape.append(known.value)
+    found = quantile_table(node.op[5:], tuple(shape))
+    return tuple(shape) if np.isfinite(found[[0, -1]]).all() else None
+
+
+def quantile_tables(nodes: Sequence[Node]) -> tuple[list[NDArray[np.float32]], dict[int, int]]:
+    """The quantile tables of a program, and which one each latent node reads.
+
+    A latent of `SHAPES` without one (its shape depends on other nodes, or there are more shapes
+    than `MAX_TABLES`) is drawn from a proposal.
+    """
+    places: dict[tuple[str, tuple[float, ...]], int] = {}
+    reads: dict[int, int] = {}
+    for number, node in enumerate(nodes):
+        if node.op.startswith("draw:") and node.op[5:] in SHAPES:
+            shape = shape_of(nodes, node)
+            if shape is not None:
+                place = places.setdefault((node.op[5:], shape), len(places))
+                if place < MAX_TABLES:
+                    reads[number] = place
+    return [quantile_table(*key) for key in list(places)[:MAX_TABLES]], reads
+
+
+def proposed_draws(nodes: Sequence[Node]) -> set[int]:
+    """The latents that `assemble` draws from a proposal, their density ratio in the weights."""
+    shaped = {i for i, node in enumerate(nodes) if node.op[:5] == "draw:" and node.op[5:] in SHAPES}
+    return shaped - quantile_tables(nodes)[1].keys() if shaped else shaped
+
+
 @functools.lru_cache(maxsize=4096)
-def quantile_table(family: str, parameters: tuple[float, ...]) -> NDArray[np.float32]:
-    """[TABLE_SIZE] quantiles of a family with constant parameters on an even grid of ``z``."""
+def quantile_table(family: str, shape: tuple[float, ...]) -> NDArray[np.float32]:
+    """[TABLE_SIZE] quantiles of a family of unit mean or scale on an even grid of ``z``."""
     z = np.linspace(-TABLE_REACH, TABLE_REACH, TABLE_SIZE)
-    values = distributions.quantile(family, z, *(np.asarray(p) for p in parameters))
-    return values.astype(np.float32)
+    unit = {"gamma": (1.0,), "beta": (), "robust": (0.0, 1.0)}[family]
+    values = distributions.quantile(family, z, *(np.asarray(p) for p in (*unit, *shape)))
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 class _Assembly:
@@ -70,23 +120,26 @@ class _Assembly:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.constants: dict[float, int] = {}
+        self.places: dict[str, int] = {}
+        self.constants: list[float] = []
         self.code: list[tuple[str, tuple[int, ...], int, int, int, float, float]] = []
-        self.tables: list[NDArray[np.float32]] = []
+        self.tables, self.reads = quantile_tables(program.nodes)
         self.refs: dict[int, int] = {}
+        self.shifts: dict[int, float] = {}  # of log-likelihoods: constant to be added to the row
         self.proposals: dict[int, list[tuple[int, int]]] = {}  # node -> (shape ref, column)
         self.extra = len(program.latents)
-        self.offset = 0.0
+        self.uses = collections.Counter(program.loglik)
+        for node in program.nodes:
+            self.uses.update(node.args)
 
     def const(self, value: float) -> int:
-        key = value if value == value else math.inf * 0  # one NaN object for all
-        for known, number in self.constants.items() if value != value else ():
-            if known != known:
-                return -1 - number
-        return -1 - self.constants.setdefault(key, len(self.constants))
+        place = self.places.setdefault(repr(value), len(self.constants))
+        if place == len(self.constants):
+            self.constants.append(value)
+        return -1 - place
 
     def known(self, ref: int) -> float | None:
-        return list(self.constants)[-1 - ref] if ref < 0 else None
+        return self.constants[-1 - ref] if ref < 0 else None
 
     def emit(
         self, op: str, *args: int, z: int = 0, u: int = 0, t: int = 0, k: float = 0.0, m: float = 0
@@ -101,43 +154,37 @@ class _Assembly:
     # -- values --------------------------------------------------------------------------------
 
     def value(self, number: int, node: Node) -> None:
-        args = [self.refs[arg] for arg in node.args]
         if node.op == "const":
             self.refs[number] = self.const(node.value)
+        elif node.op in LOG_TERMS or node.op.startswith("log:"):
+            if self.uses[number] > 1 or node.op == "log_add":
+                made = self.branch(number) if node.op == "log_add" else self.term(None, number)
+                self.refs[number], self.shifts[number] = made
         elif node.op.startswith("draw:"):
+            args = [self.refs[arg] for arg in node.args]
             self.refs[number] = self.draw(number, node.op[5:], args, int(node.value))
         else:
-            self.refs[number] = self.emit(node.op, *args)
-
-    def table_for(self, family: str, parameters: tuple[float | None, ...]) -> int | None:
-        """The number of a quantile table, or None where the shape is no constant or no room."""
-        if any(p is None or not p > 0 for p in parameters) or len(self.tables) >= MAX_TABLES:
-            return None
-        found = quantile_table(family, tuple(float(p) for p in parameters if p is not None))
-        if not np.all(np.isfinite(found)):
-            return None
-        self.tables.append(found)
-        return len(self.tables) - 1
+            self.refs[number] = self.emit(node.op, *(self.refs[arg] for arg in node.args))
 
     def draw(self, number: int, family: str, args: list[int], column: int) -> int:
         zero, one = self.const(0.0), self.const(1.0)
-        known = tuple(self.known(arg) for arg in args)
+        table = self.reads.get(number)
         match family:
             case "gamma":
-                table = self.table_for("gamma", (1.0, known[1]))
                 if table is not None:
                     mean = self.checked_positive(args[0])
                     return self.emit("draw_table", zero, mean, z=column, t=table)
                 unit = self.emit("exp", self.log_gamma(number, args[1], column))
                 return self.emit("div", self.emit("mul", unit, args[0]), args[1])
             case "beta":
-                table = self.table_for("beta", known)
                 if table is not None:
                     return self.emit("draw_table", zero, one, z=column, t=table)
                 first = self.log_gamma(number, args[0], column)
                 second = self.log_gamma(number, args[1], self.column())
                 return self.emit("sigmoid", self.emit("sub", first, second))
             case "robust":
+                if table is not None:
+                    return self.emit("draw_table", args[0], args[1], z=column, t=table)
                 return self.robust(number, args, column)
             case "pick":
                 return self.pick(args, column)
@@ -157,11 +204,6 @@ class _Assembly:
 
     def robust(self, number: int, args: list[int], column: int) -> int:
         mean, sd, df = args
-        known = self.known(df)
-        at_zero = (0.0, 1.0, known)
-        if known is not None and known > 0 and len(self.tables) < MAX_TABLES:
-            self.tables.append(quantile_table("robust", (0.0, 1.0, float(at_zero[2] or 1.0))))
-            return self.emit("draw_table", mean, sd, z=column, t=len(self.tables) - 1)
         half = self.emit("mul", df, self.const(0.5))
         log_unit = self.log_gamma(number, half, self.column())
         ratio = self.emit("sub", self.emit("log", half), log_unit)
@@ -192,24 +234,42 @@ class _Assembly:
 
     # -- log-likelihoods -----------------------------------------------------------------------
 
-    def given(self, total: int, number: int) -> int:
-        """The sum so far plus the log-likelihood node ``number``."""
-        node = self.program.nodes[number]
-        if node.op == "const":
-            if math.isfinite(node.value):
-                self.offset += node.value
-                return total
-            return self.emit("plus", total, self.const(node.value))
-        args = [self.refs[arg] for arg in node.args]
-        if node.op == "fact":
-            return self.emit("fact", total, args[0])
-        if not node.op.startswith("log:"):
-            return self.emit("plus", total, self.refs[number])
-        x = self.program.nodes[node.args[0]].value
-        return self.see(node.op[4:], total, x, args[1:])
+    def term(self, total: int | None, number: int) -> tuple[int, float]:
+        """The row of a sum so far plus log-likelihood node ``number``, and a constant to add."""
+        shift, stack = 0.0, [number]
+        while stack:
+            number = stack.pop()
+            node = self.program.nodes[number]
+            start = self.const(0.0) if total is None else total
+            if node.op == "const" and math.isfinite(node.value):
+                shift += node.value
+            elif number in self.refs:
+                shift += self.shifts.get(number, 0.0)
+                here = self.refs[number]
+                total = here if total is None else self.emit("plus", total, here)
+            elif node.op == "fact":
+                total = self.emit("fact", start, self.refs[node.args[0]])
+            elif node.op == "plus":
+                stack.extend(reversed(node.args))
+            else:
+                x = self.program.nodes[node.args[0]].value
+                args = [self.refs[arg] for arg in node.args[1:]]
+                total, constant = self.see(node.op[4:], start, x, args)
+                shift += constant
+        return self.const(0.0) if total is None else total, shift
 
-    def see(self, family: str, total: int, x: float, args: list[int]) -> int:
-        impossible = self.const(-math.inf)
+    def branch(self, number: int) -> tuple[int, float]:
+        """The row of a ``log_add`` node, less a constant that its branches share."""
+        (a, k), (b, m) = (self.term(None, arg) for arg in self.program.nodes[number].args)
+        return self.emit("log_add", a, b, m=m - k), k
+
+    def see(self, family: str, total: int, x: float, args: list[int]) -> tuple[int, float]:
+        """The row of ``total`` plus the log density of an observation, and a constant to add."""
+        if family == "successes" and x >= 0 and x == math.floor(x):
+            return self.see_successes(total, x, *args)
+        return self.see_one(family, total, x, args), 0.0
+
+    def see_one(self, family: str, total: int, x: float, args: list[int]) -> int:
         whole = x >= 0 and x == math.floor(x)
         match family:
             case "normal":
@@ -228,8 +288,6 @@ class _Assembly:
                 return self.see_robust(total, x, *args)
             case "count" if whole:
                 return self.emit("see_count", total, *args, k=x, m=math.lgamma(x + 1.0))
-            case "successes" if whole:
-                return self.see_successes(total, x, *args)
             case "yes" if x in (0.0, 1.0):
                 return self.emit("see_chances", total, *args, k=x, m=1.0 - x)
             case "pick" if whole and x < len(args):
@@ -238,7 +296,7 @@ class _Assembly:
                     weights = self.emit("add", weights, arg)
                 chance = self.emit("div", args[int(x)], weights)
                 return self.emit("see_chances", total, chance, k=1.0, m=0.0)
-        return self.emit("plus", total, impossible)
+        return self.emit("plus", total, self.const(-math.inf))
 
     def see_robust(self, total: int, x: float, mean: int, sd: int, df: int) -> int:
         residual = self.emit("div", self.emit("sub", self.const(x), mean), sd)
@@ -253,17 +311,15 @@ class _Assembly:
         )
         return self.emit("see_robust_fixed", total, residual, k=known, m=constant)
 
-    def see_successes(self, total: int, x: float, n: int, p: int) -> int:
+    def see_successes(self, total: int, x: float, n: int, p: int) -> tuple[int, float]:
         trials = self.known(n)
         if trials is None:
-            return self.emit("see_successes", total, n, p, k=x, m=math.lgamma(x + 1.0))
+            return self.emit("see_successes", total, n, p, k=x, m=math.lgamma(x + 1.0)), 0.0
         if not (trials >= x and trials == math.floor(trials)):
             bad = -math.inf if trials >= 0 and trials == math.floor(trials) else math.nan
-            return self.emit("plus", total, self.const(bad))
-        self.offset += (
-            math.lgamma(trials + 1.0) - math.lgamma(x + 1.0) - math.lgamma(trials - x + 1.0)
-        )
-        return self.emit("see_chances", total, p, k=x, m=trials - x)
+            return self.emit("plus", total, self.const(bad)), 0.0
+        choose = math.lgamma(trials + 1.0) - math.lgamma(x + 1.0) - math.lgamma(trials - x + 1.0)
+        return self.emit("see_chances", total, p, k=x, m=trials - x), choose
 
     def proposal_weights(self, roots: Sequence[int]) -> int:
         """The sum of log density ratios of the proposals that the roots depend on."""
@@ -290,25 +346,34 @@ def assemble(program: Program) -> Table:
       (31, 4)
     """
     assembly = _Assembly(program)
-    skip = {
-        number for number in program.loglik if program.nodes[number].op.startswith(("log:", "fact"))
-    }
     for number, node in enumerate(program.nodes):
-        if number not in skip:
-            assembly.value(number, node)
+        assembly.value(number, node)
     prior = assembly.proposal_weights(program.ask_priors)
     roots = [*program.asks, *program.loglik]
     affected = reachable(program.nodes, roots) & assembly.proposals.keys()
     same = affected == reachable(program.nodes, program.ask_priors) & assembly.proposals.keys()
-    total = prior if same else assembly.proposal_weights(roots)
+    base = total = prior if same else assembly.proposal_weights(roots)
+    facts = [number for number in program.loglik if program.nodes[number].op == "fact"]
+    shift = 0.0
     for number in program.loglik:
-        total = assembly.given(total, number)
-    if assembly.offset:
-        total = assembly.emit("plus", total, assembly.const(assembly.offset))
-    return _finished(assembly, total, prior)
+        if number not in facts:
+            total, constant = assembly.term(total, number)
+            shift += constant
+    if shift:
+        total = assembly.emit("plus", total, assembly.const(shift))
+    violations = assembly.const(0.0)
+    for number in facts:
+        broken = assembly.emit("not", assembly.refs[program.nodes[number].args[0]])
+        violations = assembly.emit("add", violations, broken)
+    weight = total
+    if facts:
+        weight = assembly.emit("fact", total, assembly.emit("not", violations))
+    return _finished(assembly, weight, prior, base, total, violations)
 
 
-def _finished(assembly: _Assembly, total: int, prior: int) -> Table:
+def _finished(
+    assembly: _Assembly, weight: int, prior: int, base: int, soft: int, violations: int
+) -> Table:
     count = len(assembly.constants)
 
     def row(ref: int) -> int:
@@ -322,14 +387,17 @@ def _finished(assembly: _Assembly, total: int, prior: int) -> Table:
         immediates[i] = k, m
     program, refs = assembly.program, assembly.refs
     with np.errstate(over="ignore"):
-        constants = np.array(list(assembly.constants), np.float64).astype(np.float32)
+        constants = np.array(assembly.constants, np.float64).astype(np.float32)
     return Table(
         constants=constants,
         code=code,
         immediates=immediates,
         tables=np.array(assembly.tables, np.float32).reshape(-1, TABLE_SIZE),
-        weight_row=row(total),
+        weight_row=row(weight),
         prior_row=row(prior),
+        base_row=row(base),
+        soft_row=row(soft),
+        violations_row=row(violations),
         ask_rows=tuple(row(refs[number]) for number in program.asks),
         ask_prior_rows=tuple(row(refs[number]) for number in program.ask_priors),
         latents=assembly.extra,
