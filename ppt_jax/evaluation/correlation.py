@@ -156,7 +156,13 @@ def spearman_brown(r: float, factor: float = 2.0) -> float:
     return factor * r / (1 + (factor - 1) * r)
 
 
-def split_half(values_SN: np.ndarray, *, seed: int = 0, splits: int = 10_000) -> SplitHalf:
+def split_half(
+    values_SN: np.ndarray,
+    *,
+    seed: int = 0,
+    splits: int = 10_000,
+    first_HS: np.ndarray | None = None,
+) -> SplitHalf:
     """Split-half reliability of item means over subjects, and the noise ceiling it sets.
 
     Each split deals the subjects at random into two halves (sizes differ by at most 1); items that
@@ -167,6 +173,8 @@ def split_half(values_SN: np.ndarray, *, seed: int = 0, splits: int = 10_000) ->
         of a subject (blocks) first.
       seed: of the random halves.
       splits: random halves.
+      first_HS: halves drawn elsewhere, 1 for the subjects of the first half; ``seed`` and
+        ``splits`` are ignored then.
 
     Raises:
       UserError: fewer than two subjects or items.
@@ -182,10 +190,13 @@ def split_half(values_SN: np.ndarray, *, seed: int = 0, splits: int = 10_000) ->
         raise UserError(
             f"split-half needs at least two subjects and two items, got an array of {values.shape}"
         )
-    rng = np.random.default_rng(seed)
     subjects = len(values)
-    place = np.argsort(rng.random((splits, subjects)), axis=1)
-    first_HS = (place < subjects // 2).astype(np.float64)
+    if first_HS is None:
+        rng = np.random.default_rng(seed)
+        place = np.argsort(rng.random((splits, subjects)), axis=1)
+        first_HS = place < subjects // 2
+    first_HS = np.asarray(first_HS, np.float64)
+    splits = len(first_HS)
     known = np.isfinite(values).astype(np.float64)
     filled = np.where(known > 0, values, 0.0)
     centre = filled.sum() / known.sum()

@@ -119,11 +119,12 @@ class Question:
             return "\n".join(part for part in (self.story, self.question, self.scale) if part)
         return message(self.story, self.question, self.scale).lstrip("\n")
 
-    def target(self, split: str) -> Target:
+    def target(self, split: str, task: str = "scenarios") -> Target:
         """The question as an item without an answer: ``question.target("nhanes").answered(...)``.
 
         Args:
-          split: name of the split in the tables, e.g. the benchmark's name.
+          split: name of the split in the tables, e.g. the subset.
+          task: name of the benchmark.
 
         Raises:
           BenchmarkError: the question has no support, or nothing is known about its answer.
@@ -137,11 +138,12 @@ class Question:
         probs = self.truth.probs_K
         if probs is None and self.truth.answer is None and self.truth.value is None:
             raise BenchmarkError(f"question {self.id!r}: neither answer nor probabilities known")
-        known = {} if probs is None else {"target_K": probs}
+        known: dict[str, Any] = {} if probs is None else {"target_K": probs}
         return Target(
             item_id=self.id,
             cluster_id=self.cluster_id,
             split=split,
+            task=task,
             kind=self.kind,
             support=support,
             **known,
