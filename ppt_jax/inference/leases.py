@@ -175,22 +175,27 @@ class Leases:
         for _ in range(3):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with open(path, "x", encoding="utf-8") as file:
-                    file.write(json.dumps(content))
-                return Lease(path, content, self._beat)
+                file = open(path, "x", encoding="utf-8")
             except FileExistsError:
                 found = _read(path)
                 if found is not None and not (self._left(name, found) and self._clear(path, found)):
                     return None
+                continue
+            except OSError as error:
+                raise UserError(f"{path}: cannot write ({error.strerror})") from error
+            try:
+                with file:
+                    file.write(json.dumps(content))
             except OSError as error:
                 path.unlink(missing_ok=True)
                 raise UserError(f"{path}: cannot write ({error.strerror})") from error
+            return Lease(path, content, self._beat)
         return None
 
     def _left(self, name: str, found: dict[str, Any]) -> bool:
         """Whether a lease's holder is gone."""
         if found.get("machine") == this_machine():
-            return not _running(int(found["pid"]), str(found.get("born", "")))
+            return not _running(int(found.get("pid", 0)), str(found.get("born", "")))
         sign = (found.get("token"), found.get("beats"))
         now = self._clock()
         before, since = self._seen.get(name, (None, now))
