@@ -43,7 +43,7 @@ def split_rhat(draws_VCN: Array) -> Array:
       draws_VCN: [V, C, N] draws, N >= 4.
 
     Returns:
-      [V]; near 1 where the chains agree, infinite where each stays at its own constant, 1 where
+      [V]; near 1 where the chains agree, huge where each stays at its own constant, 1 where
       all are the same constant.
 
     Example:

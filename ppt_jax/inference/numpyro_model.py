@@ -82,6 +82,9 @@ def distribution(family: str, args: Mapping[str, Value], members: int) -> dist.D
     raise ValueError(f"unknown family {family!r}")
 
 
+IMPOSSIBLE = -1e30  # log of a violated hard fact in a `Form`: finite, for gradients of sums
+
+
 @dataclasses.dataclass(frozen=True)
 class Form:
     """How a gradient-based sampler wants a model's draws; the distribution is the same.
@@ -269,7 +272,7 @@ class _Run:
 
     told: set[int]
 
-    def run(self, observe: bool) -> None:
+    def run(self, observe: bool) -> list[Value]:
         """Executes the model's sites, the givens (when observing) and the asks."""
         self.told = set()
         seen = self.observed() if observe else {}
@@ -286,10 +289,12 @@ class _Run:
                     self.values[flat] = numpyro.deterministic(flat, jnp.asarray(value, float))
         if observe:
             self.givens()
+        asked = []
         for number, ask in enumerate(self.scenario.ask):
             self.formula = len(self.scenario.model) + len(self.scenario.given) + number
-            value = self.value(ask.formula, {})
-            numpyro.deterministic(f"ask:{ask.id}", jnp.asarray(value, float))
+            value = jnp.asarray(self.value(ask.formula, {}), float)
+            asked.append(numpyro.deterministic(f"ask:{ask.id}", value))
+        return asked
 
     def givens(self) -> None:
         for number, given in enumerate(self.scenario.given):
@@ -301,11 +306,12 @@ class _Run:
                 left, right, noise = (self.value(part, {}) for part in ex.children(e))
                 loglik = jax.nn.log_sigmoid(jnp.asarray((left - right) / noise, float))
             else:
-                loglik = jnp.where(self.flag(self.value(e, {})) != 0, 0.0, -jnp.inf)
+                no = -jnp.inf if self.form is None else IMPOSSIBLE
+                loglik = jnp.where(self.flag(self.value(e, {})) != 0, 0.0, no)
             numpyro.factor(f"given:{number}", loglik)
 
 
-def numpyro_model(scenario: Scenario, form: Form | None = None) -> Callable[..., None]:
+def numpyro_model(scenario: Scenario, form: Form | None = None) -> Callable[..., list[Value]]:
     """The NumPyro model of a document.
 
     Args:
@@ -317,7 +323,7 @@ def numpyro_model(scenario: Scenario, form: Form | None = None) -> Callable[...,
       where a given says so; lets and ``ask:<id>`` are deterministic sites; soft comparisons and
       hard facts are factors ``given:<index>``. ``constants`` ([C], see `Structure`) replaces the
       document's numbers, which makes one traced model serve all scenarios of a signature. With
-      ``observe=False`` every draw is drawn and no given counts.
+      ``observe=False`` every draw is drawn and no given counts. It returns the asks' values.
 
     Example:
       >>> from numpyro.infer import Predictive
@@ -325,7 +331,7 @@ def numpyro_model(scenario: Scenario, form: Form | None = None) -> Callable[...,
     """
     structure = structure_of(scenario)
 
-    def model(constants: Value | None = None, observe: bool = True) -> None:
-        _Run(scenario, structure, constants, form).run(observe)
+    def model(constants: Value | None = None, observe: bool = True) -> list[Value]:
+        return _Run(scenario, structure, constants, form).run(observe)
 
     return model

@@ -28,7 +28,7 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.util import log_density
 
 from ppt_jax.inference.graph import reachable
-from ppt_jax.inference.numpyro_model import Form, numpyro_model
+from ppt_jax.inference.numpyro_model import IMPOSSIBLE, Form, numpyro_model
 from ppt_jax.inference.program import lower
 from ppt_jax.inference.signature import Structure
 from ppt_jax.scenario.document import Scenario, flat_name
@@ -197,7 +197,7 @@ class Chain:
                 [t.inv(trace[name]["value"]) for name, t in zip(self.sites, self.transforms)]
             ).astype(jnp.float32)
             u_L = jnp.clip(u_L, -20.0, 20.0)
-            return u_L, jnp.isfinite(self.potential(u_L, constants))
+            return u_L, self.potential(u_L, constants) < -0.5 * IMPOSSIBLE
 
         u_KL, possible_K = jax.vmap(one)(jax.random.split(key, STARTS))
         return u_KL[jnp.argmax(possible_K)]

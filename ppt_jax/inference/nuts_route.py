@@ -214,8 +214,8 @@ def _label(prepared: Prepared, place: int, summary: Summary, ess: float) -> Soft
     """One label; its error is that of ``ess`` independent draws."""
     total = float(np.sum(summary.sum_S, dtype=np.float64))
     counted = summary._replace(
-        square=np.float64(total**2 / ess),
-        squares_AC=np.asarray(summary.cells_ASC, np.float64).sum(axis=1) * total / ess,
+        square=jnp.float32(total**2 / ess),
+        squares_AC=jnp.asarray(np.sum(summary.cells_ASC, axis=1) * total / ess),
     )
     label = weighted_label(prepared.scenario, place, counted, place, prepared.truths[place], "nuts")
     error_101 = predicted_error(label.probs, label.probs / ess)

@@ -52,5 +52,5 @@ def test_constant_chains() -> None:
     assert split_rhat(same)[0] == 1.0
     assert bulk_ess(same)[0] == 400
     stuck = same * np.arange(4.0)[:, None]
-    assert split_rhat(stuck)[0] == np.inf
+    assert split_rhat(stuck)[0] > 1e6
     assert bulk_ess(stuck)[0] < 5
