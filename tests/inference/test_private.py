@@ -134,19 +134,24 @@ CASES: dict[str, tuple[Scenario, set[str]]] = {
                 node("k", "successes(n=3, p=sigmoid(m))"),
                 node("w", "gamma(mean=1 + k, shape=2.5)"),
                 node("n", "count(rate=w)"),
+                node("sort", "pick(day)"),
+                node("v", "lognormal(median=1, spread=0.2 if sort == 'Tue' else 1)"),
+                node("u", "normal(mean=v * m, sd=1)"),
                 node("lazy", "yes(p=0.3)"),
                 node("bit", "yes(p=0.5)"),
             ],
             [
                 "n == 4",
+                "u == 1.2",
                 "beats(m, lazy, noise=0.5)",
                 "beats(m, lazy, noise=0.5)",
                 "bit or lazy",
-                "w * (2 if bit else 1) > 1.5",
+                "w > 0.5",
             ],
             [ask("rank", "m")],
+            sets={"day": DAYS},
         ),
-        {"m", "w"},
+        {"m", "w", "k", "v"},
     ),
 }
 
@@ -202,6 +207,19 @@ def test_latents_of_asks_and_draws_by_proposal_stay() -> None:
         [ask("choice", "asked")],
     )
     assert set(sum_out_private(lower(one)).latents) == {"asked", "shape", "w"}
+
+
+def test_a_fact_that_a_state_does_not_settle_keeps_its_latent() -> None:
+    one = scenario(
+        [
+            node("m", "normal(mean=0, sd=1)"),
+            node("bit", "yes(p=0.5)"),
+            node("y", "normal(mean=m + bit, sd=1)"),
+        ],
+        ["y == 2", "m + bit > 0"],
+        [ask("value", "m", low=-4, high=4)],
+    )
+    assert set(sum_out_private(lower(one)).latents) == {"m", "bit"}
 
 
 def test_a_state_that_cannot_be_needs_no_value() -> None:
