@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ppt_jax.errors import UserError
-from ppt_jax.models.attention import Window, attention, visible
+from ppt_jax.models.attention import ROUTES, Window, attention, visible
 from tests.models.packed import toy_batch
 
 
@@ -34,14 +34,16 @@ def arrays():
     return [jnp.asarray(2 * rng.normal(size=s), jnp.float32) for s in shapes], jnp.asarray(end_BT)
 
 
-@pytest.mark.parametrize(("route", "block"), [("dense", 1), ("blocked", 16), ("blocked", 128)])
+@pytest.mark.parametrize(
+    ("route", "block"), [("dense", 1), ("blocked", 16), ("blocked", 128), ("grouped", 16)]
+)
 def test_matches_the_rule_written_out(arrays, route, block):
     (q, k, v), end_BT = arrays
     out = attention(q, k, v, end_BT, route=route, block=block)
     np.testing.assert_allclose(out, oracle(q, k, v, end_BT), atol=2e-6)
 
 
-@pytest.mark.parametrize("route", ["dense", "blocked"])
+@pytest.mark.parametrize("route", ROUTES)
 def test_windows_count_along_the_path_and_scores_are_scaled_and_capped(arrays, route):
     (q, k, v), end_BT = arrays
     positions_BT = jnp.asarray(toy_batch()["positions_BT"][:, :50])
@@ -53,8 +55,8 @@ def test_windows_count_along_the_path_and_scores_are_scaled_and_capped(arrays, r
     assert np.abs(expected - oracle(q, k, v, end_BT, **options)).max() > 0.1
 
 
-@pytest.mark.parametrize("block", [20, 64])
-def test_blocked_gradient_with_window_and_cap_is_that_of_the_dense_form(arrays, block):
+@pytest.mark.parametrize(("route", "block"), [("blocked", 20), ("blocked", 64), ("grouped", 20)])
+def test_gradient_with_window_and_cap_is_that_of_the_dense_form(arrays, route, block):
     (q, k, v), end_BT = arrays
     weight = jnp.asarray(np.random.default_rng(2).normal(size=q.shape), jnp.float32)
     window = Window(jnp.asarray(toy_batch()["positions_BT"][:, :50]), jnp.int32(5))
@@ -66,7 +68,7 @@ def test_blocked_gradient_with_window_and_cap_is_that_of_the_dense_form(arrays, 
 
         return jax.grad(loss)((q, k, v))
 
-    for a, b in zip(gradients("dense"), gradients("blocked"), strict=True):
+    for a, b in zip(gradients("dense"), gradients(route), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
@@ -84,7 +86,7 @@ def test_blocked_gradient_is_that_of_the_dense_form(arrays, block):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-@pytest.mark.parametrize("route", ["dense", "blocked"])
+@pytest.mark.parametrize("route", ROUTES)
 def test_bfloat16_stays_near_float32(arrays, route):
     (q, k, v), end_BT = arrays
     low = attention(*(x.astype(jnp.bfloat16) for x in (q, k, v)), end_BT, route=route, block=16)
