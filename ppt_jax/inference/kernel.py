@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.scipy.special import ndtr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ppt_jax.inference.opcodes import BRANCHES, TABLE_SIZE, Operands
@@ -55,6 +56,11 @@ def bucket_of(table: Table) -> tuple[int, int] | None:
     return None
 
 
+def _uniforms(z_LP: Any, column: Any) -> Any:
+    """``Phi`` of one row, below 1; read inside a branch, only where the branch needs it."""
+    return jnp.minimum(ndtr(z_LP[column]), 1.0 - 2.0**-24)
+
+
 def _wrapped(name: str) -> Any:
     arithmetic = BRANCHES[name]
 
@@ -64,7 +70,7 @@ def _wrapped(name: str) -> Any:
             V[ins[2]],
             V[ins[3]],
             z_LP[ins[4]],
-            u_LP[ins[5]],
+            _uniforms(z_LP, ins[5]) if u_LP is None else u_LP[ins[5]],
             imm[0],
             imm[1],
             tables[ins[6]],
@@ -77,28 +83,46 @@ def _wrapped(name: str) -> Any:
 _WRAPPED = [_wrapped(name) for name in BRANCHES]
 
 
-def _interpret(V: Any, program: Any, z_KLP: Any, u_KLP: Any) -> Any:
-    """Runs one table on all blocks: ``V`` [rows, BLOCK] is scratch; gives rows [R, K * BLOCK]."""
-    block = V.shape[1]
+def run_block(V: Any, program: Any, z_LP: Any, u_LP: Any = None) -> Any:
+    """Runs one table on one block of points.
+
+    Args:
+      V: [rows, P] scratch whose first rows hold the constants.
+      program: from `padded`.
+      z_LP: [L, P] standard normals.
+      u_LP: their uniforms, by default computed where they are read.
+
+    Returns:
+      V with all rows of the table filled.
+    """
+
+    def step(i: Any, V: Any) -> Any:
+        ins, imm = program["code"][i], program["immediates"][i]
+        row = lax.switch(ins[0], _WRAPPED, V, z_LP, u_LP, program["tables"], ins, imm)
+        return lax.dynamic_update_slice(V, row[None], (i, 0))
+
+    return lax.fori_loop(program["first"], program["last"], step, V)
+
+
+def with_constants(V: Any, program: Any) -> Any:
+    """``V`` [rows, P] with the table's constants in its first rows."""
 
     def fill(i: Any, V: Any) -> Any:
-        row = jnp.broadcast_to(program["constants"][i], (1, block))
+        row = jnp.broadcast_to(program["constants"][i], (1, V.shape[1]))
         return lax.dynamic_update_slice(V, row, (i, 0))
 
-    V = lax.fori_loop(0, program["first"], fill, V)
+    return lax.fori_loop(0, program["first"], fill, V)
 
-    def run_block(V: Any, points: Any) -> Any:
-        z_LP, u_LP = points
 
-        def step(i: Any, V: Any) -> Any:
-            ins, imm = program["code"][i], program["immediates"][i]
-            row = lax.switch(ins[0], _WRAPPED, V, z_LP, u_LP, program["tables"], ins, imm)
-            return lax.dynamic_update_slice(V, row[None], (i, 0))
+def interpret(V: Any, program: Any, z_KLP: Any, u_KLP: Any) -> Any:
+    """Runs one table on all blocks: ``V`` [rows, BLOCK] is scratch; gives rows [R, K * BLOCK]."""
+    V = with_constants(V, program)
 
-        V = lax.fori_loop(program["first"], program["last"], step, V)
+    def one_block(V: Any, points: Any) -> Any:
+        V = run_block(V, program, *points)
         return V, V[program["out"]]
 
-    V, out_KRP = lax.scan(run_block, V, (z_KLP, u_KLP))
+    V, out_KRP = lax.scan(one_block, V, (z_KLP, u_KLP))
     return V, jnp.moveaxis(out_KRP, 0, 1).reshape(out_KRP.shape[1], -1)
 
 
@@ -112,7 +136,7 @@ def _labels(program: Any, out_RP: Any) -> Any:
 def _compiled(rows: int, wide: bool) -> Any:
     def scanned(programs: Any, z_KLP: Any, u_KLP: Any, count: Any) -> Any:
         def one(V: Any, program: Any) -> Any:
-            V, out_RP = _interpret(V, program, z_KLP, u_KLP)
+            V, out_RP = interpret(V, program, z_KLP, u_KLP)
             return V, _labels(program, out_RP)
 
         V = jnp.zeros((rows, z_KLP.shape[-1]))
@@ -130,7 +154,7 @@ def _compiled(rows: int, wide: bool) -> Any:
     def side_by_side(programs: Any, z_KLP: Any, u_KLP: Any, count: Any) -> Any:
         def one(program: Any) -> Any:
             V = jnp.zeros((rows, z_KLP.shape[-1]))
-            return _labels(program, _interpret(V, program, z_KLP, u_KLP)[1])
+            return _labels(program, interpret(V, program, z_KLP, u_KLP)[1])
 
         return jax.vmap(one)(programs)
 
@@ -141,12 +165,13 @@ def _compiled(rows: int, wide: bool) -> Any:
 def _interpreter(rows: int) -> Any:
     @jax.jit
     def run(program: Any, z_KLP: Any, u_KLP: Any) -> Any:
-        return _interpret(jnp.zeros((rows, z_KLP.shape[-1])), program, z_KLP, u_KLP)[1]
+        return interpret(jnp.zeros((rows, z_KLP.shape[-1])), program, z_KLP, u_KLP)[1]
 
     return run
 
 
-def _padded(request: Request, rows: int) -> dict[str, Any]:
+def padded(request: Request, rows: int) -> dict[str, Any]:
+    """The arrays of one request, its table padded to ``rows``."""
     table = request.table
     first, last = len(table.constants), table.rows
     constants = np.zeros(rows, np.float32)
@@ -259,9 +284,9 @@ def run_tables(
 
     def run(job: tuple[int, int, int, list[int]]) -> None:
         rows, latents, step, members = job
-        padded = [_padded(requests[i], rows) for i in members]
-        padded += [_empty(padded[0])] * (step - len(padded))
-        programs = {key: np.stack([p[key] for p in padded]) for key in padded[0]}
+        filled = [padded(requests[i], rows) for i in members]
+        filled += [_empty(filled[0])] * (step - len(filled))
+        programs = {key: np.stack([p[key] for p in filled]) for key in filled[0]}
         if len(devices) > 1:
             programs = jax.device_put(programs, _shardings(devices)[0])
             z_KLP, u_KLP = _spread_points(count, latents, seed, devices)
@@ -306,6 +331,6 @@ def evaluate_table(table: Table, z_LP: Any) -> tuple[np.ndarray, np.ndarray, np.
         chosen = tuple(range(start, min(start + MAX_ASKS, len(table.ask_rows))))
         n = len(chosen)
         request = Request(table, chosen, (0,) * n, (0.0,) * n, (1.0,) * n, (0.0,) * n)
-        out = np.asarray(_interpreter(rows)(_padded(request, rows), z_KLP, u_KLP))
+        out = np.asarray(_interpreter(rows)(padded(request, rows), z_KLP, u_KLP))
         values.append(out[:n])
     return np.concatenate(values), out[-2], out[-1]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,14 @@ class LabelConfig:
     engine: str = "auto"
     enumerate_limit: int = 100_000
     seed: int = 0
+    particles: tuple[int, ...] = (1024, 2048, 4096)
+    moves: tuple[int, ...] = (6, 15, 30)
+    final_moves: tuple[int, ...] = (12, 50, 100)
+    max_disagreement: float = 0.04
+    max_evidence_gap: float = 1.0
+    max_mixing: float = 0.3
+    min_acceptance: float = 0.05
+    min_valid: float = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", tuple(self.points))
@@ -114,6 +122,7 @@ class SoftLabel:
     true_rank: float | None
     predicted: float = 0.0
     disagreement: float = 0.0
+    mixing: float = 0.0
 
 
 def label_to_dict(label: SoftLabel) -> dict[str, Any]:
@@ -244,51 +253,156 @@ def weighted_label(
       The label; mass beyond the range is reported and the rest renormalised.
     """
     ask = scenario.ask[place]
-    kind, low, scale = ask_scale(ask)
+    kind = ask_scale(ask)[0]
     sums_S = np.asarray(summary.sum_S, np.float64)
     total = sums_S.sum()
     cells_SC = np.asarray(summary.cells_ASC[slot], np.float64)
     parts_SC = cells_SC / np.where(sums_S > 0, sums_S, 1.0)[:, None]
     squares_C = np.asarray(summary.squares_AC[slot], np.float64) / total**2
-    prior_C = np.asarray(summary.prior_AC[slot], np.float64)
-    pooled_C = cells_SC.sum(axis=0) / total
+    coarse = ask.kind != "choice"
+    error, predicted, disagreement = _errors(parts_SC, squares_C, kind, coarse)
+    return _label(
+        scenario,
+        place,
+        cells_SC.sum(axis=0) / total,
+        np.asarray(summary.prior_AC[slot], np.float64),
+        truth,
+        float(summary.below_A[slot] + 0.5 * summary.at_A[slot]) / total,
+        float(summary.rank_A[slot]),
+        math.exp(min(float(summary.log_scale), 30.0)),
+        route=route,
+        ess=total**2 / float(summary.square),
+        error=error,
+        error_101=_errors(parts_SC, squares_C, kind, False)[0],
+        predicted=predicted,
+        disagreement=disagreement,
+    )
+
+
+def _label(
+    scenario: Scenario,
+    place: int,
+    cells_C: Array,
+    prior_C: Array,
+    truth: float,
+    truth_cdf: float,
+    truth_prior_cdf: float,
+    prior_particles: float,
+    **rest: Any,
+) -> SoftLabel:
+    """A label from normalised answer cells; mass beyond the range is reported, not kept."""
+    ask = scenario.ask[place]
+    kind, low, scale = ask_scale(ask)
     prior_C = prior_C / max(prior_C.sum(), 1e-300)
     known = math.isfinite(truth)
-    true_rank = float(summary.below_A[slot] + 0.5 * summary.at_A[slot]) / total if known else None
     reached = (truth - low) * scale + 0.5
     true_answer = math.floor(reached) if math.isfinite(reached) else None
     below = above = 0.0
     if kind == RANK:
         matrix = rank_answers()
-        posterior, prior = pooled_C @ matrix, prior_C @ matrix
-        true_answer = round(DRAWN * float(summary.rank_A[slot])) if known else None
+        posterior, prior = cells_C @ matrix, prior_C @ matrix
+        true_answer = round(DRAWN * truth_prior_cdf) if known else None
     else:
         count = answer_count(scenario, ask)
-        posterior, prior = pooled_C[1 : count + 1], prior_C[1 : count + 1]
-        below, above = float(pooled_C[0]), float(pooled_C[count + 1 :].sum())
+        posterior, prior = cells_C[1 : count + 1], prior_C[1 : count + 1]
+        below, above = float(cells_C[0]), float(cells_C[count + 1 :].sum())
         if true_answer is not None and not 0 <= true_answer < count:
             true_answer = None
-    coarse = ask.kind != "choice"
-    error, predicted, disagreement = _errors(parts_SC, squares_C, kind, coarse)
-    ess = total**2 / float(summary.square)
     posterior = posterior / max(posterior.sum(), 1e-300)
     prior = prior / max(prior.sum(), 1e-300) if prior.sum() > 0 else np.full_like(prior, np.nan)
     prior = np.where(np.isnan(prior), 1.0 / len(prior), prior)
-    particles = math.exp(min(float(summary.log_scale), 30.0))
     return SoftLabel(
         ask_id=ask.id,
         kind=ask.kind,
         probs=posterior,
         prior_probs=prior,
-        route=route,
-        ess=ess,
-        error=error,
-        error_101=_errors(parts_SC, squares_C, kind, False)[0],
-        information=information_gain(posterior, prior, particles),
+        information=information_gain(posterior, prior, prior_particles),
         mass_below=below,
         mass_above=above,
         true_answer=true_answer,
-        true_rank=None if true_rank is None else float(min(max(true_rank, 0.0), 1.0)),
+        true_rank=min(max(truth_cdf, 0.0), 1.0) if known else None,
+        **rest,
+    )
+
+
+def _binned(cells_XC: Array, kind: int, coarse: bool) -> Array:
+    """[X, bins]: cells as the bins of the error estimate, ranks smoothed into answers first."""
+    if kind == RANK:
+        smooth = np.zeros_like(cells_XC)
+        smooth[:, 1 : ANSWERS + 1] = cells_XC @ rank_answers()
+        cells_XC = smooth
+    return np.stack([_grouped(row, LINEAR, coarse) for row in cells_XC])
+
+
+def run_errors(
+    cells_SGC: Array, totals_SG: Array, kind: int, coarse: bool
+) -> tuple[float, float, float]:
+    """``(stated, predicted, disagreement)`` of the average of two runs.
+
+    Groups of neighbouring particles share no ancestor but for a few at their edges, so the spread
+    of the groups' histograms holds both what the particles share by descent and what their states
+    share along the final moves: per bin ``var = sum_g (n_g / n)^2 (h_g - h)^2 G / (G - 1)``.
+
+    Args:
+      cells_SGC: states by run, group and answer cell.
+      totals_SG: all states of a group.
+      kind: LINEAR or RANK.
+      coarse: 20 bins of five answers, else all answers.
+    """
+    runs, groups, cells = cells_SGC.shape
+    flat = _binned(cells_SGC.reshape(runs * groups, cells), kind, coarse)
+    h_SGB = flat.reshape(runs, groups, -1)
+    share_SG = totals_SG / np.maximum(totals_SG.sum(axis=1, keepdims=True), 1.0)
+    h_SB = h_SGB.sum(axis=1) / np.maximum(totals_SG.sum(axis=1), 1.0)[:, None]
+    own_SGB = h_SGB / np.maximum(totals_SG, 1.0)[:, :, None]
+    spread_SGB = (share_SG[:, :, None] * (own_SGB - h_SB[:, None])) ** 2
+    variance_B = spread_SGB.sum(axis=(0, 1)) * groups / (groups - 1) / runs**2
+    predicted = 0.4 * float(np.sqrt(variance_B).sum())
+    disagreement = total_variation(h_SB[0], h_SB[1])
+    return max(predicted, 0.5 * disagreement), predicted, disagreement
+
+
+def tempered_label(
+    scenario: Scenario, place: int, start: Any, runs: Sequence[Any], slot: int, truth: float
+) -> SoftLabel:
+    """The label of one ask: the average of two runs of tempered SMC.
+
+    Args:
+      scenario: the document.
+      place: index of the ask in the document.
+      start: the prior's sums (`tempered_route.Start`, numpy).
+      runs: both runs (`tempered.Run`, numpy) with some valid states.
+      slot: index of the ask in them.
+      truth: the ask's true value, NaN where unknown.
+    """
+    ask = scenario.ask[place]
+    kind = ask_scale(ask)[0]
+    totals_SG = np.stack([np.asarray(run.sum_G, np.float64) for run in runs])
+    cells_SGC = np.stack([np.asarray(run.cells_AGC[slot], np.float64) for run in runs])
+    totals_S = np.maximum(totals_SG.sum(axis=1), 1.0)
+    coarse = ask.kind != "choice"
+    error, predicted, disagreement = run_errors(cells_SGC, totals_SG, kind, coarse)
+    pooled_C = (cells_SGC.sum(axis=1) / totals_S[:, None]).mean(axis=0)
+    below, at = (
+        float(np.mean([getattr(run, name)[slot] / n for run, n in zip(runs, totals_S)]))
+        for name in ("below_A", "at_A")
+    )
+    h_B = _binned(pooled_C[None], kind, coarse)[0]
+    independent = 0.4 * float(np.sqrt(np.maximum(h_B * (1.0 - h_B), 0.0)).sum())
+    return _label(
+        scenario,
+        place,
+        pooled_C,
+        np.asarray(start.prior_AC[slot], np.float64),
+        truth,
+        below + 0.5 * at,
+        float(start.rank_A[slot]),
+        math.exp(min(float(start.log_scale), 30.0)),
+        route="tempered",
+        ess=(independent / predicted) ** 2 if predicted > 0.0 else float(totals_S.sum()),
+        error=error,
+        error_101=run_errors(cells_SGC, totals_SG, kind, False)[0],
         predicted=predicted,
         disagreement=disagreement,
+        mixing=max(float(run.mixing_A[slot]) for run in runs),
     )

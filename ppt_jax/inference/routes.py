@@ -8,6 +8,7 @@ signature.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ from ppt_jax.inference import exact, kernel
 from ppt_jax.inference.graph import reachable
 from ppt_jax.inference.importance import weight_group
 from ppt_jax.inference.labels import LabelConfig, SoftLabel, ask_scale, weighted_label
+from ppt_jax.inference.private import sum_out_private
 from ppt_jax.inference.program import Program, lower
 from ppt_jax.inference.signature import Structure, structure_of
 from ppt_jax.inference.simulate import node_values
@@ -27,13 +29,21 @@ from ppt_jax.scenario.document import Scenario
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:
-    """A scenario with what the routes need: program, structure, table, true ask values."""
+    """A scenario with what the routes need: program, structure, table, true ask values.
+
+    `program` is the document's own; `table` is that of the program with its private discrete
+    latents summed out, made when it is first read.
+    """
 
     scenario: Scenario
     program: Program
     structure: Structure
-    table: Table
     truths: tuple[float, ...]
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """What the compiled kernel runs."""
+        return assemble(sum_out_private(self.program))
 
     @property
     def own_prior(self) -> bool:
@@ -61,9 +71,10 @@ class Outcome:
 def prepare(scenario: Scenario) -> Prepared:
     """Lowers a scenario once for all routes."""
     program = lower(scenario)
-    return Prepared(
-        scenario, program, structure_of(scenario), assemble(program), true_values(scenario, program)
-    )
+    made = Prepared(scenario, program, structure_of(scenario), true_values(scenario, program))
+    if exact.support_sizes(program) is None:
+        made.table  # noqa: B018  now rather than in the thread that runs the kernel
+    return made
 
 
 def true_values(scenario: Scenario, program: Program) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from jax import lax
 CELLS = 1024
 ANSWERS = 101
 FINE_BINS = 4096
+ROUNDS = 3
 NO_ASK, LINEAR, RANK = 0, 1, 2
 
 
@@ -66,31 +67,68 @@ class Summary(NamedTuple):
     bad_prior_A: jax.Array
 
 
-def _prior_cdf(
-    prior_P: jax.Array, weight_P: jax.Array, values_X: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Mid-rank prior CDF at ``values`` and at the prior's own particles, without a sort.
+class PriorScale(NamedTuple):
+    """A prior's mid-rank CDF, as rounds of histogram equalisation (`fit_prior`).
 
-    Three rounds of histogram equalisation: each round bins what the last one made nearly uniform,
-    so that the final bins hold about 1/FINE_BINS of the mass wherever the prior has no atoms; ties
+    Attributes:
+      low, high: ends of the prior's particles.
+      before_KF: per round the mass before each bin, and 1.
+    """
+
+    low: jax.Array
+    high: jax.Array
+    before_KF: jax.Array
+
+
+def _place(x_X: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Bin and place within it of values that mostly lie in [0, 1]."""
+    place_X = x_X * FINE_BINS
+    bin_X = jnp.clip(place_X, 0, FINE_BINS - 1).astype(jnp.int32)
+    return bin_X, jnp.clip(place_X - bin_X, 0.0, 1.0)
+
+
+def fit_prior(prior_P: jax.Array, weight_P: jax.Array) -> tuple[PriorScale, jax.Array]:
+    """The prior's CDF without a sort, and its values at the prior's own particles.
+
+    Rounds of histogram equalisation: each round bins what the last one made nearly uniform, so
+    that the final bins hold about 1/FINE_BINS of the mass wherever the prior has no atoms; ties
     share a bin and get its middle.
+
+    Args:
+      prior_P: finite values.
+      weight_P: their weights.
     """
     total = jnp.sum(weight_P)
     low, high = jnp.min(prior_P), jnp.max(prior_P)
-    width = jnp.where(high > low, high - low, 1.0)
-    x_P, x_X = (prior_P - low) / width, (values_X - low) / width
-    for _ in range(3):
-        place_P, place_X = x_P * FINE_BINS, x_X * FINE_BINS
-        bin_P = jnp.clip(place_P, 0, FINE_BINS - 1).astype(jnp.int32)
-        bin_X = jnp.clip(place_X, 0, FINE_BINS - 1).astype(jnp.int32)
-        mass = jnp.zeros(FINE_BINS).at[bin_P].add(weight_P) / total
-        before = jnp.cumsum(mass) - mass
-        x_P = before[bin_P] + mass[bin_P] * jnp.clip(place_P - bin_P, 0.0, 1.0)
-        x_X = before[bin_X] + mass[bin_X] * jnp.clip(place_X - bin_X, 0.0, 1.0)
-        middle = before + 0.5 * mass
-    at_X, at_P = middle[bin_X], middle[bin_P]
+    x_P = (prior_P - low) / jnp.where(high > low, high - low, 1.0)
+    rounds = []
+    for _ in range(ROUNDS):
+        bin_P, within_P = _place(x_P)
+        upto = jnp.cumsum(jnp.zeros(FINE_BINS).at[bin_P].add(weight_P) / total)
+        before = jnp.concatenate([jnp.zeros(1), upto])
+        x_P = before[bin_P] + (before[bin_P + 1] - before[bin_P]) * within_P
+        rounds.append(before)
+    at_P = 0.5 * (before[bin_P] + before[bin_P + 1])
+    return PriorScale(low, high, jnp.stack(rounds)), jnp.clip(at_P, 0.0, 1.0)
+
+
+def prior_cdf(scale: PriorScale, values_X: jax.Array) -> jax.Array:
+    """Mid-rank prior CDF at finite ``values``."""
+    low, high = scale.low, scale.high
+    x_X = (values_X - low) / jnp.where(high > low, high - low, 1.0)
+    for before in scale.before_KF:
+        bin_X, within_X = _place(x_X)
+        x_X = before[bin_X] + (before[bin_X + 1] - before[bin_X]) * within_X
+    at_X = 0.5 * (before[bin_X] + before[bin_X + 1])
     outside = jnp.where(values_X < low, 0.0, jnp.where(values_X > high, 1.0, at_X))
-    return jnp.clip(outside, 0.0, 1.0), jnp.clip(at_P, 0.0, 1.0)
+    return jnp.clip(outside, 0.0, 1.0)
+
+
+def linear_cells(x_P: jax.Array, low: jax.Array, scale: jax.Array) -> jax.Array:
+    """Cells of the values of a LINEAR ask: 0 below, 1..101 the answers, 102 above."""
+    place = jnp.floor((x_P - low) * scale + 0.5)
+    place = jnp.where(jnp.isnan(place), -1.0, jnp.clip(place, -1.0, float(ANSWERS)))
+    return place.astype(jnp.int32) + 1
 
 
 def summarise(
@@ -144,12 +182,8 @@ def summarise(
     def linear(a: Any) -> Any:
         v_P, p_P, low, scale, _ = a
 
-        def cell(x: jax.Array) -> jax.Array:
-            place = jnp.floor((x - low) * scale + 0.5)
-            place = jnp.where(jnp.isnan(place), -1.0, jnp.clip(place, -1.0, float(ANSWERS)))
-            return place.astype(jnp.int32) + 1
-
-        return *cells(cell(v_P), cell(p_P), v_P, jnp.isfinite(p_P)), jnp.float32(0.0), *checks(a)
+        v_cell, p_cell = (linear_cells(x, low, scale) for x in (v_P, p_P))
+        return *cells(v_cell, p_cell, v_P, jnp.isfinite(p_P)), jnp.float32(0.0), *checks(a)
 
     def rank(a: Any) -> Any:
         v_P, p_P, _, _, truth = a
@@ -158,12 +192,13 @@ def summarise(
         safe_P, weight_P = jnp.where(ok_P, p_P, fill), jnp.where(ok_P, q_P, 0.0)
         wanted = jnp.concatenate([v_P, truth[None]])
         wanted = jnp.where(jnp.isfinite(wanted), wanted, fill)
-        cdf, prior_cdf = _prior_cdf(safe_P, weight_P, wanted)
+        scale, at_P = fit_prior(safe_P, weight_P)
+        cdf = prior_cdf(scale, wanted)
 
         def cell(x: jax.Array) -> jax.Array:
             return jnp.clip(x * CELLS, 0, CELLS - 1).astype(jnp.int32)
 
-        return *cells(cell(cdf[:size]), cell(prior_cdf), v_P, ok_P), cdf[-1], *checks(a)
+        return *cells(cell(cdf[:size]), cell(at_P), v_P, ok_P), cdf[-1], *checks(a)
 
     def none(a: Any) -> Any:
         empty = jnp.zeros((CELLS,))
