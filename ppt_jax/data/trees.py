@@ -200,13 +200,43 @@ class Compiler:
         prompts = []
         for ask in record.asks:
             scale = answer_scale(ask.kind, ask.unit, ask.low, ask.high, ask.options)
-            for token in self._special:
-                if token and (token in record.story or token in ask.text or token in scale):
-                    raise UserError(
-                        f"scenario {record.id}, ask {ask.id}: the text holds {token!r}, which is "
-                        "a special token of this tokenizer"
-                    )
+            place = f"scenario {record.id}, ask {ask.id}"
+            self.refuse_special(place, record.story, ask.text, scale)
             prompts.append(frame(self.tokenizer, record.story, ask.text, scale))
+        targets = [ask.target_K for ask in record.asks]
+        names = [ask.id for ask in record.asks]
+        return self.from_prompts(record.id, names, prompts, supports, targets, first_index)
+
+    def refuse_special(self, place: str, *texts: str) -> None:
+        """Raises `UserError` when a text holds a special token of the tokenizer."""
+        for token in self._special:
+            if token and any(token in text for text in texts):
+                raise UserError(
+                    f"{place}: the text holds {token!r}, which is a special token of this tokenizer"
+                )
+
+    def from_prompts(
+        self,
+        name: str,
+        ask_names: Sequence[str],
+        prompts: Sequence[Prompt],
+        supports: Sequence[Support],
+        targets: Sequence[np.ndarray],
+        first_index: int = 0,
+    ) -> ScenarioTree:
+        """The token tree of prompts that begin alike, each with the answers of its support.
+
+        Args:
+          name: id of the tree, for messages.
+          ask_names: one a prompt.
+          prompts: texts up to the prefilled ``<``.
+          supports: the answers of each.
+          targets: their probabilities.
+          first_index: index of the first ask.
+
+        Raises:
+          TrieError: answers that this tokenizer cannot write exactly.
+        """
         firsts = [
             prompt.text + support.answers[0] + CLOSE
             for prompt, support in zip(prompts, supports, strict=True)
@@ -220,21 +250,20 @@ class Compiler:
             try:
                 path, trie = self._ask(prompt, support, list(encoding.ids))
             except TrieError as error:
-                place = f"scenario {record.id}, ask {record.asks[at].id}"
-                raise TrieError(f"{place}: {error}") from error
+                raise TrieError(f"scenario {name}, ask {ask_names[at]}: {error}") from error
             paths.append(path)
             tries.append(trie)
         merged = merge(paths)
         starts = np.asarray([start for start, _ in encodings[0].offsets])
         story_tokens = int(np.searchsorted(starts, prompts[0].story_end))
         asks = tuple(
-            AskTree(root, trie, ask.target_K, first_index + at, f"{record.id}/{ask.id}")
-            for at, (ask, root, trie) in enumerate(
-                zip(record.asks, merged.roots, tries, strict=True)
+            AskTree(root, trie, target_K, first_index + at, f"{name}/{ask_name}")
+            for at, (ask_name, target_K, root, trie) in enumerate(
+                zip(ask_names, targets, merged.roots, tries, strict=True)
             )
         )
         return ScenarioTree(
-            id=record.id,
+            id=name,
             token_P=merged.token_P,
             position_P=merged.position_P,
             end_P=merged.end_P,
