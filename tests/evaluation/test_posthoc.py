@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -49,12 +51,7 @@ def test_fit_is_the_minimum_that_scipy_finds() -> None:
     rng = np.random.default_rng(3)
     own = items(3, 30, 1.5)
     noisy = [
-        Item(
-            **{
-                **{f: getattr(i, f) for f in i.__dataclass_fields__},
-                "target_K": (q := i.target_K * rng.gamma(1, 1, 101)) / q.sum(),
-            }
-        )
+        dataclasses.replace(i, target_K=(q := i.target_K * rng.gamma(1, 1, 101)) / q.sum())
         for i in own
     ]
 
@@ -70,30 +67,14 @@ def test_fit_is_the_minimum_that_scipy_finds() -> None:
 
 
 def test_a_temperature_beyond_the_bounds_is_flagged() -> None:
-    flat = [
-        Item(
-            **{
-                **{f: getattr(i, f) for f in i.__dataclass_fields__},
-                "target_K": np.full(101, 1 / 101),
-            }
-        )
-        for i in items(4, 25, 1.0)
-    ]
+    flat = [dataclasses.replace(i, target_K=np.full(101, 1 / 101)) for i in items(4, 25, 1.0)]
     found = fit_temperature_scaling(flat).temperature("value")
     assert found.at_bound
     assert found.value == pytest.approx(posthoc.BOUNDS[1], rel=1e-3)
 
 
 def test_a_uniform_model_keeps_temperature_one() -> None:
-    uniform = [
-        Item(
-            **{
-                **{f: getattr(i, f) for f in i.__dataclass_fields__},
-                "logp_K": np.full(101, -np.log(101)),
-            }
-        )
-        for i in items(5, 25, 1.0)
-    ]
+    uniform = [dataclasses.replace(i, logp_K=np.full(101, -np.log(101))) for i in items(5, 25, 1.0)]
     found = fit_temperature_scaling(uniform).temperature("value")
     assert (found.value, found.at_bound) == (1.0, False)
 
@@ -115,7 +96,7 @@ def test_nothing_to_fit_on_and_mixed_models_are_refused() -> None:
     with pytest.raises(UserError, match="none"):
         fit_temperature_scaling([])
     one, two = items(10, 2, 1.0)
-    other = Item(**{**{f: getattr(two, f) for f in two.__dataclass_fields__}, "model": "other"})
+    other = dataclasses.replace(two, model="other")
     with pytest.raises(UserError, match="per model"):
         fit_temperature_scaling([one, other])
 

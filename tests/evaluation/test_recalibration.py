@@ -1,0 +1,224 @@
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from ppt_jax.errors import UserError
+from ppt_jax.evaluation import posthoc, recalibration, scores
+from ppt_jax.evaluation import recalibration_fits as fits
+from ppt_jax.evaluation.posthoc import METHODS, OverlapError
+from tests.evaluation.test_posthoc import items
+
+RNG = np.random.default_rng
+
+
+def ce(p: np.ndarray, q: np.ndarray) -> float:
+    return float(-np.sum(q * np.log(np.maximum(p, scores.EPS)), axis=-1).mean())
+
+
+def distributions(seed: int, n: int, k: int) -> np.ndarray:
+    logits = RNG(seed).normal(size=(n, k)) * 1.5
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+
+
+def events(seed: int, n: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = RNG(seed)
+    conf = np.round(rng.beta(1.2, 0.8, n), 2).clip(0.01, 0.99)
+    y = (rng.random(n) < conf**2).astype(float)
+    return conf, y, rng.integers(0, 3, n).astype(float)
+
+
+def test_bias_corrected_temperature_and_vector_scaling_are_recovered() -> None:
+    logp = distributions(0, 120, 4)
+    bias, scale = np.array([0.0, 0.7, -0.4, 0.2]), np.array([0.5, 1.4, 0.8, 2.0])
+    for vector, true in ((False, np.array(0.4)), (True, scale)):
+        with jax.enable_x64(True):
+            q = np.asarray(recalibration.scale_and_bias(logp, true, bias))
+        found = fits.fit_scale_bias(logp, q, np.ones(120), vector=vector)
+        np.testing.assert_allclose(found.scale, true, rtol=1e-3)
+        np.testing.assert_allclose(found.bias, bias, atol=1e-3)
+        np.testing.assert_allclose(found.apply(logp), q, atol=1e-4)
+        assert (found.n_fit, found.at_bound) == (120, False)
+
+
+def test_bias_alone_matches_logistic_regression() -> None:
+    """Two options: vector scaling on hard outcomes is a logistic regression on both logs."""
+    logp = distributions(1, 900, 2)
+    y = (RNG(2).random(900) < 0.3 + 0.5 * np.exp(logp[:, 1])).astype(int)
+    found = fits.fit_scale_bias(logp, np.eye(2)[y], np.ones(900), vector=True)
+    other = LogisticRegression(C=np.inf, tol=1e-10).fit(np.stack([-logp[:, 0], logp[:, 1]], 1), y)
+    np.testing.assert_allclose(found.scale, other.coef_[0], rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(
+        found.apply(logp)[:, 1],
+        other.predict_proba(np.stack([-logp[:, 0], logp[:, 1]], 1))[:, 1],
+        atol=2e-3,
+    )
+
+
+def test_platt_and_beta_match_unpenalised_logistic_regression() -> None:
+    conf, y, w = events(3)
+    logit = np.log(conf / (1 - conf))
+    features = {True: logit[:, None], False: np.stack([np.log(conf), -np.log1p(-conf)], 1)}
+    for platt, x in features.items():
+        own = fits.fit_logit_curve(conf, y, w, platt=platt)
+        other = LogisticRegression(C=np.inf, tol=1e-12, max_iter=2000).fit(x, y, sample_weight=w)
+        assert (other.coef_ > 0).all()  # inside the bounds, so the two must agree
+        np.testing.assert_allclose([own.a, own.b][: x.shape[1]], other.coef_[0], rtol=1e-3)
+        np.testing.assert_allclose(own.m, other.intercept_[0], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(own.apply(conf), other.predict_proba(x)[:, 1], atol=1e-4)
+        assert own.n_fit == int((w > 0).sum())
+
+
+def test_beta_curve_that_would_fall_stops_at_its_bound() -> None:
+    conf, y, w = events(4)
+    found = fits.fit_logit_curve(conf, 1 - y, w, platt=False)
+    assert found.at_bound
+    assert min(found.a, found.b) == pytest.approx(0, abs=1e-6)
+
+
+def test_isotonic_matches_scikit_learn() -> None:
+    conf, y, w = events(5)
+    keep = w > 0
+    other = IsotonicRegression(out_of_bounds="clip").fit(conf[keep], y[keep], w[keep])
+    at = RNG(6).random(400)
+    np.testing.assert_allclose(
+        fits.fit_isotonic(conf, y, w).apply(at), other.predict(at), atol=1e-9
+    )
+
+
+def test_histogram_binning_gives_the_mean_of_each_bin() -> None:
+    conf, y, _ = events(7)
+    found = fits.fit_histogram(conf, y, np.ones(len(y)), bins=8)
+    moved = found.apply(conf)
+    for value in np.unique(moved):
+        assert y[moved == value].mean() == pytest.approx(value)
+    assert len(np.unique(moved)) <= 8
+    assert all(len(set(moved[conf == c])) == 1 for c in np.unique(conf))
+
+
+def test_mixing_share_is_recovered_and_a_perfect_model_keeps_its_answers() -> None:
+    logp = distributions(8, 60, 5)
+    q = 0.7 * np.exp(logp) + 0.3 / 5
+    found = fits.fit_uniform_mix(logp, q, np.ones(60))
+    assert found.share == pytest.approx(0.3, abs=1e-6)
+    np.testing.assert_allclose(found.apply(logp), q, atol=1e-6)
+    assert fits.fit_uniform_mix(logp, np.exp(logp), np.ones(60)).share == pytest.approx(0, abs=1e-6)
+    flat = fits.fit_uniform_mix(logp, np.full((60, 5), 0.2), np.ones(60))
+    assert flat.at_bound
+
+
+def smooth_histograms(seed: int, n: int) -> np.ndarray:
+    rng = RNG(seed)
+    grid = np.arange(101)
+    p = np.exp(-0.5 * ((grid - rng.uniform(25, 75, (n, 1))) / rng.uniform(5, 12, (n, 1))) ** 2)
+    p = p + 1e-6
+    return np.log(p / p.sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize("places", [-3.0, 0.0, 6.4])
+def test_shift_and_temperature_are_recovered(places: float) -> None:
+    logp = smooth_histograms(9, 40)
+    with jax.enable_x64(True):
+        tempered = scores.temper(jnp.asarray(logp), jnp.asarray(2.0))
+        q = np.asarray(recalibration.shift(tempered, jnp.asarray(places)))
+    np.testing.assert_allclose(q.sum(1), 1, atol=1e-12)
+    found = fits.fit_shifted_temperature(logp, q, np.ones(40))
+    assert found.shift == pytest.approx(places, abs=0.02)
+    assert found.temperature == pytest.approx(2.0, rel=0.01)
+    assert not found.at_bound
+
+
+def test_shift_moves_means_and_stops_at_the_ends() -> None:
+    with jax.enable_x64(True):
+        p = jnp.zeros((1, 101)).at[0, 40].set(1.0)
+        grid = jnp.arange(101.0)
+        for places in (-2.5, 0.0, 7.25):
+            moved = recalibration.shift(p, jnp.asarray(places))
+            np.testing.assert_allclose(moved @ grid, 40 + places, atol=1e-9)
+        np.testing.assert_allclose(recalibration.shift(p, jnp.asarray(-77.5))[0, 0], 1.0)
+        np.testing.assert_allclose(recalibration.shift(p, jnp.asarray(99.5))[0, 100], 1.0)
+
+
+@pytest.mark.parametrize("platt", [True, False])
+def test_curve_on_the_distribution_function_is_recovered(platt: bool) -> None:
+    logp = smooth_histograms(10, 60)
+    true = recalibration.LogitCurve(0.6, 0.6 if platt else 0.9, -0.4, 0, False)
+    q = recalibration.CurveOnOrdered(true).apply(logp)
+    found = fits.fit_logit_curve_ordered(logp, q, np.ones(60), platt=platt)
+    np.testing.assert_allclose([found.a, found.b, found.m], [true.a, true.b, true.m], atol=5e-3)
+    np.testing.assert_allclose(recalibration.CurveOnOrdered(found).apply(logp).sum(1), 1)
+
+
+def test_pit_curve_straightens_the_pit() -> None:
+    """After F' = g(F) the mean PIT histogram over the validation targets is flat."""
+    logp = smooth_histograms(11, 400)
+    with jax.enable_x64(True):
+        q = np.asarray(scores.temper(jnp.asarray(logp), jnp.asarray(3.0)))  # overconfident answers
+        corrected = recalibration.CurveOnOrdered(fits.fit_pit_curve(logp, q, np.ones(400))).apply(
+            logp
+        )
+        edges = np.linspace(0, 1, 11)
+
+        def pit(p: np.ndarray) -> np.ndarray:
+            each = [
+                np.asarray(scores.pit_share(p, np.full(400, y), edges[:-1], edges[1:]))
+                for y in range(101)
+            ]
+            return np.einsum("nk,knl->l", q, np.stack(each)) / 400
+
+        assert abs(pit(np.exp(logp)) - 0.1).max() > 0.05
+        np.testing.assert_allclose(pit(corrected), 0.1, atol=0.004)
+
+
+@pytest.mark.parametrize(("method", "kind"), itertools.product(METHODS, ["value", "choice"]))
+def test_every_method_helps_on_its_validation_items_and_sums_to_one(method: str, kind: str) -> None:
+    own = items(12, 60, 2.5, kind)  # answers too sharp by a temperature of 2.5
+    fitted = posthoc.fit(method, own, min_items=10)
+    fresh = items(13, 30, 2.5, kind)
+    moved = fitted.apply(fresh)
+    for p, item in zip(moved, fresh, strict=True):
+        assert p.shape == item.target_K.shape
+        assert p.sum() == pytest.approx(1)
+        assert (p >= 0).all()
+    before = np.mean([ce(i.probs_K[None], i.target_K[None]) for i in fresh])
+    after = np.mean([ce(p[None], i.target_K[None]) for p, i in zip(moved, fresh)])
+    # one vector for 101 answers overfits 60 items of independent noise, and PIT curves know no
+    # single answer: those may lose
+    if not (kind == "value" and method in ("vector", "isotonic", "histogram", "platt", "beta")):
+        assert after < before
+    rows = fitted.describe()
+    assert all({"method", "group", "n_fit", "at_bound", "parameters"} <= set(r) for r in rows)
+    with pytest.raises(OverlapError, match=f"{method} was fitted on 1 of the items"):
+        fitted.apply([*fresh, own[0]])
+
+
+def test_small_groups_take_the_pooled_temperature() -> None:
+    own = items(14, 40, 2.0) + items(15, 6, 2.0, "choice")
+    fitted = posthoc.fit("vector", own, min_items=20)
+    assert set(fitted.by_group) == {"value"}
+    fresh = items(16, 4, 2.0, "choice")
+    expected = fitted.fallback.apply(fresh)
+    for p, q in zip(fitted.apply(fresh), expected, strict=True):
+        np.testing.assert_allclose(p, q)
+
+
+def test_unknown_method_is_refused() -> None:
+    with pytest.raises(UserError, match="'magic' is none of temperature"):
+        posthoc.fit("magic", items(17, 5, 1.0))
+
+
+def test_answers_of_probability_zero_stay_finite() -> None:
+    own = items(18, 30, 1.0, "choice")
+    hard = [
+        dataclasses.replace(i, logp_K=np.where(np.arange(len(i.support)) == 0, 0.0, -np.inf))
+        for i in own
+    ]
+    for method in METHODS:
+        fitted = posthoc.fit(method, hard, min_items=5)
+        fresh = items(19, 5, 1.0, "choice")
+        assert all(np.isfinite(p).all() for p in fitted.apply(fresh))
