@@ -13,13 +13,14 @@ import numpy as np
 from jax import lax
 from numpyro import handlers
 
+from ppt_jax.inference.devices import spread
 from ppt_jax.inference.numpyro_model import numpyro_model
 from ppt_jax.inference.points import SCRAMBLES
 from ppt_jax.inference.signature import Structure
 from ppt_jax.inference.summary import AskArrays, Summary, summarise
 from ppt_jax.scenario.document import Scenario
 
-GROUP = 16  # scenarios of one compiled call; short groups skip the rest
+GROUP = 16  # scenarios of one compiled call on each device; short groups skip the rest
 CHUNK = 2048  # particles vectorised at once, which bounds memory
 
 
@@ -82,19 +83,20 @@ def _make_run(scenario: Scenario, particles: int, own_prior: bool) -> Any:
         priors_PA = lax.map(drawn, keys, batch_size=CHUNK) if own_prior else values_PA
         return summarise(values_PA.T, priors_PA.T, logw_P, jnp.zeros_like(logw_P), asks, SCRAMBLES)
 
-    def group(keys: Any, constants_BC: Any, asks: AskArrays, count: Any) -> Summary:
+    def group(wanted_B: Any, key_data: Any, constants_BC: Any, asks: AskArrays) -> Summary:
+        keys = jax.random.wrap_key_data(key_data)
         shapes = jax.eval_shape(
             label, keys[0], constants_BC[0], jax.tree.map(lambda field: field[0], asks)
         )
 
         def maybe(job: Any) -> Summary:
-            number, *rest = job
+            wanted, *rest = job
             empty = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-            return lax.cond(number < count, lambda: label(*rest), lambda: empty)
+            return lax.cond(wanted, lambda: label(*rest), lambda: empty)
 
-        return lax.map(maybe, (jnp.arange(GROUP), keys, constants_BC, asks))
+        return lax.map(maybe, (wanted_B, keys, constants_BC, asks))
 
-    return jax.jit(group)
+    return spread(group)
 
 
 def weight_group(
@@ -122,13 +124,15 @@ def weight_group(
     """
     run = _compiled(structures[0].signature, scenarios[0], SCRAMBLES * particles, own_prior)
     results: list[Summary] = []
-    for start in range(0, len(scenarios), GROUP):
-        part = range(start, min(start + GROUP, len(scenarios)))
-        places = [*part, *[start] * (GROUP - len(part))]
+    size = GROUP * len(jax.local_devices())
+    for start in range(0, len(scenarios), size):
+        part = range(start, min(start + size, len(scenarios)))
+        places = [*part, *[start] * (size - len(part))]
         keys = jnp.stack([scenario_key(scenarios[i].id, seed) for i in places])
         constants = np.stack([structures[i].constants for i in places]).astype(np.float32)
         stacked = jax.tree.map(lambda *fields: np.stack(fields), *(asks[i] for i in places))
-        made = jax.device_get(run(keys, constants, stacked, np.int32(len(part))))
+        wanted = np.arange(size) < len(part)
+        made = jax.device_get(run(wanted, jax.random.key_data(keys), constants, stacked))
         for place in range(len(part)):
             results.append(jax.tree.map(lambda field, at=place: np.asarray(field[at]), made))
     return results

@@ -243,26 +243,32 @@ def test_fewer_than_four_chains_are_refused() -> None:
 
 SPREAD = """
 import jax, numpy as np
-from ppt_jax.inference import devices, nuts_route
-from ppt_jax.inference.importance import weight_group
-from tests.inference.test_nuts import normal_case, route
+from ppt_jax.inference import importance, nuts_route
+from ppt_jax.inference.routes import numpyro_route, prepare
+from tests.inference.test_nuts import CONFIG, normal_case
 
 assert len(jax.local_devices()) == 8
-cases = [normal_case(0.3 * i, f"case-{i}") for i in range(9)]
-spread = route(*cases, draws=300)
-all_devices = jax.local_devices()
-jax.local_devices = lambda *args, **kwargs: all_devices[:1]
-nuts_route._RUNS.clear()
-alone = route(*cases, draws=300)
+prepared = [prepare(normal_case(0.3 * i, f"case-{i}")) for i in range(9)]
+
+def label():
+    importance._RUNS.clear()
+    nuts_route._RUNS.clear()
+    return [*nuts_route.nuts_route(prepared, 300, CONFIG), *numpyro_route(prepared, 2048, CONFIG)]
+
+spread = label()
+devices = jax.local_devices()
+jax.local_devices = lambda *args, **kwargs: devices[:1]
+alone = label()
 for a, b in zip(spread, alone):
     assert (a.reason, a.detail) == (b.reason, b.detail)
     for x, y in zip(a.labels, b.labels):
         np.testing.assert_allclose(x.probs, y.probs, atol=1e-6)
-assert sum(bool(one.labels) for one in spread) > 3
+assert sum(bool(one.labels) for one in spread[:9]) > 3
+assert all(one.labels for one in spread[9:])
 """
 
 
-def test_chains_spread_over_eight_devices_give_the_labels_of_one() -> None:
+def test_chains_and_weighting_over_eight_devices_give_the_labels_of_one() -> None:
     root = pathlib.Path(__file__).parents[2]
     flags = "--xla_force_host_platform_device_count=8"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
