@@ -48,15 +48,34 @@ def run(main: Callable[[ml_collections.ConfigDict, str], None]) -> None:
       main: the entry point; gets the resolved config and the work folder.
     """
 
+    def with_config() -> None:
+        if WORKDIR.value is None:
+            raise UserError("--workdir=DIR is missing: the folder for this run's files")
+        main(_load_config(), WORKDIR.value)
+
+    _run(with_config)
+
+
+def run_alone(main: Callable[[], None]) -> None:
+    """Runs ``main()`` of an entry point that needs neither config nor work folder; see `run`."""
+
+    def without_config() -> None:
+        for name in ("config", "workdir"):
+            if flags.FLAGS[name].present:
+                raise UserError(f"--{name} is not used by this command; see --help")
+        main()
+
+    _run(without_config)
+
+
+def _run(main: Callable[[], None]) -> None:
     def guarded(arguments: Sequence[str]) -> None:
         try:
             if len(arguments) > 1:
                 raise UserError(
                     f"unexpected argument {arguments[1]!r}; flags are written --name=value"
                 )
-            if WORKDIR.value is None:
-                raise UserError("--workdir=DIR is missing: the folder for this run's files")
-            main(_load_config(), WORKDIR.value)
+            main()
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)

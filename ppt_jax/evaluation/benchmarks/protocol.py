@@ -24,7 +24,7 @@ import numpy as np
 
 from ppt_jax.data.prompts import message
 from ppt_jax.errors import UserError
-from ppt_jax.evaluation.items import PERCENT, Target
+from ppt_jax.evaluation.items import PERCENT, Item, Target
 
 PACKAGE = "ppt_jax.evaluation.benchmarks"
 SHARED_MODULES = ("protocol", "elicited", "files", "humans", "recordings", "summaries")
@@ -185,12 +185,14 @@ class Scored:
       failures: one line for each answer that could not be read or used: where, which item, why.
         They are counted in ``n_parse_fail`` and never dropped silently.
       facts: counts and settings that belong to the run, e.g. numbers of people and rows.
+      items: the answers in the common form, where they are distributions over named answers.
     """
 
     rows: list[Row]
     table: str
     failures: tuple[str, ...] = ()
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    items: tuple[Item, ...] = ()
 
 
 Paths = Sequence[pathlib.Path]
@@ -244,6 +246,19 @@ def module_of(name: str) -> Any:
     return importlib.import_module(f"{PACKAGE}.{name}")
 
 
+def load_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuses options that a benchmark's ``load`` does not have.
+
+    Raises:
+      BenchmarkError: names the option and those that exist.
+    """
+    parameters = [p for p in inspect.signature(module_of(name).load).parameters if p != "directory"]
+    for option in options:
+        if option not in parameters:
+            known = ", ".join(parameters) or "none"
+            raise BenchmarkError(f"{name}: unknown option {option!r}; known: {known}")
+
+
 def load(name: str, directory: str | os.PathLike[str], **options: Any) -> Benchmark:
     """Loads a benchmark from a directory (or file) that the user names.
 
@@ -261,11 +276,7 @@ def load(name: str, directory: str | os.PathLike[str], **options: Any) -> Benchm
           print(question.prompt, question.truth.value)
     """
     module = module_of(name)
-    parameters = inspect.signature(module.load).parameters
-    for option in options:
-        if option not in parameters or option == "directory":
-            known = ", ".join(p for p in parameters if p != "directory") or "none"
-            raise BenchmarkError(f"{name}: unknown option {option!r}; known: {known}")
+    load_options(name, options)
     path = pathlib.Path(directory)
     if not path.exists():
         raise BenchmarkError(f"{path}: no such file or directory (data of benchmark {name!r})")
