@@ -64,9 +64,10 @@ class _Quantity:
 
 
 class _Writer:
-    def __init__(self, rng: np.random.Generator, size: Size) -> None:
-        self.rng = rng
-        self.size = size
+    def __init__(
+        self, rng: np.random.Generator, constants: np.random.Generator, size: Size
+    ) -> None:
+        self.rng, self.constants, self.size = rng, constants, size
         names = list(SETS)[: int(rng.integers(1, len(SETS) + 1))]
         self.sets = {s: SETS[s][: int(rng.integers(2, size.members + 1))] for s in names}
         self.model: list[dict[str, Any]] = []
@@ -87,7 +88,7 @@ class _Writer:
         return made
 
     def number(self, low: float, high: float) -> str:
-        return f"{self.rng.uniform(low, high):.3g}"
+        return f"{self.constants.uniform(low, high):.3g}"
 
     # -- references ----------------------------------------------------------------------------
 
@@ -235,7 +236,7 @@ class _Writer:
             case "count":
                 return f"count(rate={scale}({self.positive(at)}))", "real", ""
             case "successes":
-                n = int(self.rng.integers(60, 300) if scale else self.rng.integers(2, 12))
+                n = int(self.constants.integers(*((60, 300) if scale else (2, 12))))
                 return f"successes(n={n}, p={self.share(at)})", "real", ""
             case "yes":
                 return f"yes(p={self.share(at)})", "flag", ""
@@ -338,11 +339,13 @@ def _labels(flat: str) -> str:
     return f"{name}[{', '.join(repr(label) for label in rest[:-1].split(','))}]"
 
 
-def random_document(seed: int, size: Size | None = None) -> dict[str, Any]:
+def random_document(seed: int, variant: int = 0, size: Size | None = None) -> dict[str, Any]:
     """A random document with truth, observations, and ranges from its own prior.
 
     Args:
-      seed: the same seed gives the same document.
+      seed: of its structure; the same seed and variant give the same document.
+      variant: of its constants, truth and observations. Two variants of a seed share the structure
+        unless a comparison came out the other way.
       size: how large it may get.
 
     Returns:
@@ -350,17 +353,17 @@ def random_document(seed: int, size: Size | None = None) -> dict[str, Any]:
 
     Example:
       >>> random_document(0)["id"]
-      'random-0'
+      'random-0-0'
     """
     size = size or Size()
-    rng = np.random.default_rng([7, seed])
-    writer = _Writer(rng, size)
+    rng, drawn = np.random.default_rng([7, seed]), np.random.default_rng([8, seed, variant])
+    writer = _Writer(rng, drawn, size)
     seen = writer.program()
     touched = frozenset().union(*(one.needs for one in seen))
     relevant = [one for one in writer.known if one.name in touched] or writer.known[:1]
     base: dict[str, Any] = {
         "schema": "scenario/1",
-        "id": f"random-{seed}",
+        "id": f"random-{seed}-{variant}",
         "motif": "random",
         "story": "A random program.",
         "sets": [{"name": name, "members": members} for name, members in writer.sets.items()],
@@ -370,7 +373,7 @@ def random_document(seed: int, size: Size | None = None) -> dict[str, Any]:
     }
     asks = [_ask(writer, relevant) for _ in range(int(rng.integers(*size.asks, endpoint=True)))]
     compared = _comparisons(writer, relevant) if rng.random() < 0.5 else []
-    return _filled(base, writer, seen, asks, compared, rng)
+    return _filled(base, writer, seen, asks, compared)
 
 
 def _ask(writer: _Writer, relevant: list[_Quantity]) -> dict[str, Any]:
@@ -416,9 +419,9 @@ def _filled(
     seen: list[_Quantity],
     asks: list[dict[str, Any]],
     compared: list[tuple[str, str, str]],
-    rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Draws truth and predictive values, and writes givens and ranges from them."""
+    rng = writer.constants
     probes = [ask["expr"] for ask in asks if ask["kind"] == "value"]
     sides = [side for how, left, right in compared for side in (left, right) if side]
     lets = [
@@ -432,7 +435,7 @@ def _filled(
     given = []
     for flat in truth:
         name = flat.split("[")[0]
-        if any(name == one.name for one in seen) and rng.random() < 0.9:
+        if any(name == one.name for one in seen) and writer.flip(0.9):
             family = draws[name].split("(")[0]
             truth[flat] = value = _told(truth[flat], family)
             text = _signed(value)
