@@ -35,11 +35,13 @@ def author(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 
 def label(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Reads scenarios/, writes labels/."""
-    from ppt_jax.inference.job import run_label_job
+    from ppt_jax.inference.job import read_timing, run_label_job
     from ppt_jax.inference.labels import LabelConfig
+    from ppt_jax.inference.tally import summary_table
 
     settings = build(LabelConfig, seeded(config, "label"), "label")
-    run_label_job(workdir / "scenarios", workdir / "labels", settings)
+    summary = run_label_job(workdir / "scenarios", workdir / "labels", settings)
+    print(summary_table(summary, read_timing(workdir / "labels")))
 
 
 def dataset(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -226,6 +228,12 @@ def run_pipeline(config: ml_collections.ConfigDict, workdir: str) -> None:
     """Runs every unfinished stage in order, then shows the short table and the report's path."""
     check_config(config)
     folder = Workdir(workdir, resolved(config))
+    if folder.foreign_input():
+        raise UserError(
+            f"{workdir}: the labels here were made from --input={folder.foreign_input()}; run "
+            "launch.dataset, launch.train and launch.evaluate on it, not the pipeline, which "
+            "authors scenarios of its own"
+        )
     folder.check()
     for number, (stage, work) in enumerate(STAGES.items(), start=1):
         print(f"[{number}/{len(STAGES)}] {stage}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import pathlib
@@ -37,7 +38,7 @@ _OUTPUTS = {
 
 
 class Workdir:
-    """A work folder opened by one process at a time.
+    """A work folder opened by one process at a time, or by several labelling tasks.
 
     Layout: ``stages/<stage>.json`` (settings and state of each stage), ``scenarios/``, ``labels/``,
     ``dataset/``, ``tokenizer/``, ``train/``, ``evaluation/``, ``report.html``, ``report.md`` and
@@ -46,12 +47,13 @@ class Workdir:
     Args:
       path: the folder; made when missing.
       config: the resolved config of this run, JSON types only.
+      shared: let others in that say so too; tasks that never write the same file.
 
     Raises:
       UserError: another process is at work in the folder, or the path is no folder.
     """
 
-    def __init__(self, path: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, path: str, config: Mapping[str, Any], *, shared: bool = False) -> None:
         self.path = pathlib.Path(path)
         self.config = dict(config)
         try:
@@ -62,8 +64,11 @@ class Workdir:
                 f"--workdir={path}: cannot use this folder ({error.strerror})"
             ) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(self._lock, kind | fcntl.LOCK_NB)
         except OSError as error:
+            if shared and error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # a file system without locks: tasks do not need this one
             raise UserError(
                 f"--workdir={path}: another process is at work in this folder; wait for it, or use "
                 "another folder"
@@ -116,9 +121,11 @@ class Workdir:
         Raises:
           UserError: names the first unfinished stage and the command that runs it.
         """
-        for earlier in SECTIONS:
-            if earlier == stage:
-                return
+        names = list(SECTIONS)
+        before = names[: names.index(stage)]
+        if self.foreign_input() and stage != "label":
+            before.remove("author")  # these labels were made of scenarios from elsewhere
+        for earlier in before:
             if not self.done(earlier):
                 raise UserError(
                     f"{self.path}: stage `{earlier}` is not finished; run python -m "
@@ -129,7 +136,7 @@ class Workdir:
     def lost(self, stage: str) -> str:
         """The first file that a finished stage should have left and that is not there, or ""."""
         names = [str(self.path / name) for name in _OUTPUTS.get(stage, ())]
-        author = self.config.get("author") or {}
+        author = {} if self.foreign_input() else self.config.get("author") or {}
         folder = {"author": "scenarios", "label": "labels"}.get(stage)
         if folder and "shards" in author:
             count = author["shards"]
@@ -156,25 +163,42 @@ class Workdir:
             if not lost:
                 return False
             print(f"{stage}: {lost} is gone, making it again", flush=True)
-        file = self.path / "stages" / f"{stage}.json"
         earlier = self._record(stage)
         spent = 0.0 if earlier is None else float(earlier["seconds"])
-        row = {
+        self.mark(stage, done=False, seconds=spent)
+        start = time.monotonic()
+        done = False
+        try:
+            work()
+            done = True
+        finally:
+            self.mark(stage, done=done, seconds=spent + time.monotonic() - start)
+        return True
+
+    def mark(self, stage: str, *, done: bool, seconds: float, source: str = "") -> None:
+        """Writes a stage's record.
+
+        Args:
+          stage: a key of `SECTIONS`.
+          done: whether it has finished.
+          seconds: wall-clock seconds spent in it so far.
+          source: where its input stands when that is not this folder.
+        """
+        row: dict[str, Any] = {
             "stage": stage,
             "version": __version__,
             "settings": self._settings(stage),
-            "done": False,
-            "seconds": spent,
+            "done": done,
+            "seconds": round(seconds, 1),
         }
-        write_atomic(file, json.dumps(row, indent=1))
-        start = time.monotonic()
-        try:
-            work()
-            row["done"] = True
-        finally:
-            row["seconds"] = round(spent + time.monotonic() - start, 1)
-            write_atomic(file, json.dumps(row, indent=1))
-        return True
+        if source:
+            row["input"] = source
+        write_atomic(self.path / "stages" / f"{stage}.json", json.dumps(row, indent=1))
+
+    def foreign_input(self) -> str:
+        """Where the labelled scenarios came from when that was not this folder, or ""."""
+        record = self._record("label")
+        return "" if record is None else str(record["input"])
 
 
 def _read_record(path: pathlib.Path, stage: str) -> dict[str, Any] | None:
@@ -183,7 +207,8 @@ def _read_record(path: pathlib.Path, stage: str) -> dict[str, Any] | None:
         return None
     try:
         row = json.loads(file.read_text(encoding="utf-8"))
-        return {name: row[name] for name in ("settings", "done", "seconds")}
+        found = {name: row[name] for name in ("settings", "done", "seconds")}
+        return {**found, "input": row.get("input", "")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: cannot be read ({error!r}); use a new --workdir") from error
 
