@@ -1,21 +1,30 @@
-"""Uncertainty of results: clustered bootstrap, paired differences, nulls by simulation.
+"""Uncertainty of results: clustered standard errors and bootstrap, sign-flip permutation.
 
 Asks about one story share its evidence, so whole scenarios (clusters) are resampled, not asks. A
 replicate is a vector of cluster weights; a score that is linear in weights (any mean, any binned
 sum) then needs only its sums per cluster, and all replicates are one matrix product. The same
 weights are used for every model, which makes differences paired.
 
-Axes: N items, C clusters, R replicates, M metrics.
+Percentile intervals are the default; BCa corrects bias and skewness (Efron 1987). Comparisons of
+two models are in `ppt_jax.evaluation.comparison`.
+
+Axes: N items, C clusters, R replicates, M metrics, S seeds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.stats
+
+from ppt_jax.errors import UserError
+
+Method = Literal["percentile", "bca"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +81,63 @@ def percentile_interval(draws_R: np.ndarray, level: float = 0.95) -> tuple[float
     return float(low), float(high)
 
 
+def bca_interval(
+    value: float, draws_R: np.ndarray, jackknife_C: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """Bias-corrected and accelerated bootstrap interval (Efron 1987).
+
+    Args:
+      value: the statistic of the sample.
+      draws_R: its bootstrap replicates; NaN ones are left out.
+      jackknife_C: the statistic with each cluster left out in turn.
+      level: coverage.
+
+    Returns:
+      Ends; NaN without usable replicates, the percentile interval where all jackknife values agree.
+    """
+    draws = np.asarray(draws_R, np.float64)
+    draws = np.sort(draws[~np.isnan(draws)])
+    if not draws.size or np.isnan(value):
+        return float("nan"), float("nan")
+    below = np.mean(draws < value) + 0.5 * np.mean(draws == value)
+    bias = scipy.stats.norm.ppf(np.clip(below, 1e-12, 1 - 1e-12))
+    away = np.nanmean(jackknife_C) - jackknife_C[~np.isnan(jackknife_C)]
+    square = float(np.sum(away**2))
+    skew = float(np.sum(away**3)) / (6 * square**1.5) if square > 0 else 0.0
+    z = bias + scipy.stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    levels = scipy.stats.norm.cdf(bias + z / (1 - skew * z))
+    low, high = np.quantile(draws, levels)
+    return float(low), float(high)
+
+
+def jackknife_means(total_C: np.ndarray, count_C: np.ndarray) -> np.ndarray:
+    """The weighted mean with each cluster left out; NaN where nothing remains."""
+    count = count_C.sum() - count_C
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 0, (total_C.sum() - total_C) / count, np.nan)
+
+
+def clustered_standard_error(
+    x_N: np.ndarray, weight_N: np.ndarray, cluster_ids: Sequence[str]
+) -> float:
+    """Standard error of a weighted mean whose items are correlated within clusters.
+
+    ``sqrt(C / (C - 1) sum_c (sum_{i in c} w_i (x_i - mean))^2) / sum w`` (Miller 2024, section 2.2,
+    with the small-sample factor); one item a cluster gives the usual ``sd / sqrt(n)``. NaN with
+    fewer than two clusters.
+    """
+    weight = np.asarray(weight_N, np.float64)
+    keep = weight > 0
+    names = [name for name, k in zip(cluster_ids, keep) if k]
+    weight, x = weight[keep], np.asarray(x_N, np.float64)[keep]
+    cluster_N, clusters = cluster_index(names)
+    if clusters < 2:
+        return float("nan")
+    mean = np.average(x, weights=weight)
+    sums_C = np.bincount(cluster_N, weight * (x - mean), minlength=clusters)
+    return float(np.sqrt(clusters / (clusters - 1) * np.sum(sums_C**2)) / weight.sum())
+
+
 def bootstrap_mean(
     x_N: np.ndarray,
     weight_N: np.ndarray,
@@ -80,26 +146,78 @@ def bootstrap_mean(
     seed: int = 0,
     replicates: int = 1000,
     level: float = 0.95,
+    method: Method = "percentile",
 ) -> Interval:
-    """Weighted mean with its clustered percentile interval.
+    """Weighted mean with its clustered bootstrap interval.
 
     Args:
       x_N: scores; items of weight 0 may be NaN.
       weight_N: item weights.
       cluster_ids: cluster of each item.
       seed, replicates, level: of the bootstrap.
+      method: ``"percentile"`` or ``"bca"``.
     """
     weight = np.asarray(weight_N, dtype=np.float64)
     if len(weight) == 0 or weight.sum() <= 0:
         return Interval(float("nan"), float("nan"), float("nan"))
-    cluster_N, clusters = cluster_index(cluster_ids)
-    weighted = np.where(weight > 0, weight * np.nan_to_num(np.asarray(x_N, np.float64)), 0.0)
-    columns = jnp.asarray(np.stack([weighted, weight], axis=1))
-    sums = cluster_sums(columns, jnp.asarray(cluster_N), clusters)
-    weights = bootstrap_weights(seed, clusters, replicates)
-    draws = bootstrap_means(weights, sums[:, :1], sums[:, 1:])[:, 0]
-    low, high = percentile_interval(np.asarray(draws), level)
-    return Interval(float(weighted.sum() / weight.sum()), low, high)
+    keep = weight > 0
+    weight, x = weight[keep], np.asarray(x_N, np.float64)[keep]
+    cluster_N, clusters = cluster_index([name for name, k in zip(cluster_ids, keep) if k])
+    total_C = np.bincount(cluster_N, weight * x, minlength=clusters)
+    count_C = np.bincount(cluster_N, weight, minlength=clusters)
+    with jax.enable_x64(True):
+        weights = np.asarray(bootstrap_weights(seed, clusters, replicates))
+    draws = (weights @ total_C) / (weights @ count_C)
+    value = float(total_C.sum() / count_C.sum())
+    if method == "bca":
+        low, high = bca_interval(value, draws, jackknife_means(total_C, count_C), level)
+    else:
+        low, high = percentile_interval(draws, level)
+    return Interval(value, low, high)
+
+
+def two_level_bootstrap(
+    x_SN: np.ndarray,
+    weight_N: np.ndarray,
+    cluster_ids: Sequence[str],
+    *,
+    seed: int = 0,
+    replicates: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Mean over seeds and items with both resampled: runs with replacement, clusters likewise.
+
+    The spread over training seeds alone ignores that other items could have been asked, the item
+    bootstrap alone that another seed could have been trained; this interval holds both.
+
+    Args:
+      x_SN: score of the run with seed s on item n, the same items for every seed.
+      weight_N: item weights.
+      cluster_ids: cluster of each item.
+      seed, replicates, level: of the bootstrap.
+
+    Raises:
+      UserError: the scores are no table of seeds by items.
+    """
+    x = np.asarray(x_SN, np.float64)
+    if x.ndim != 2 or x.shape[1] != len(cluster_ids):
+        raise UserError(
+            f"scores of shape {x.shape} do not fit {len(cluster_ids)} items: one row for each seed"
+        )
+    weight = np.asarray(weight_N, np.float64)
+    if not x.size or weight.sum() <= 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    keep = weight > 0
+    x, weight = x[:, keep], weight[keep]
+    cluster_N, clusters = cluster_index([name for name, k in zip(cluster_ids, keep) if k])
+    total_SC = np.stack([np.bincount(cluster_N, weight * row, minlength=clusters) for row in x])
+    count_C = np.bincount(cluster_N, weight, minlength=clusters)
+    with jax.enable_x64(True):
+        items_RC = np.asarray(bootstrap_weights(seed, clusters, replicates))
+        seeds_RS = np.asarray(bootstrap_weights(seed + 1, len(x), replicates))
+    total_R = np.einsum("rs,sc,rc->r", seeds_RS, total_SC, items_RC, optimize=True)
+    low, high = percentile_interval(total_R / (len(x) * (items_RC @ count_C)), level)
+    return Interval(float(total_SC.mean(0).sum() / count_C.sum()), low, high)
 
 
 def sign_flip_p_value(
