@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
@@ -142,7 +143,9 @@ class _Run:
         self.scenario = scenario
         self.structure = structure
         known = structure.constants if constants is None else constants
-        self.constants = jnp.asarray(known, float)
+        dtype = jnp.result_type(float)
+        known_now = isinstance(known, np.ndarray)  # then no operation is spent on reading one
+        self.constants = known.astype(dtype) if known_now else jnp.asarray(known, dtype)
         self.members = {named.name: named.members for named in scenario.sets}
         self.nodes = {node.name: node for node in scenario.model}
         self.values: dict[str, Value] = {}

@@ -113,13 +113,24 @@ def ask_arrays(prepared: Prepared) -> AskArrays:
     )
 
 
+def requests_of(prepared: Prepared) -> list[kernel.Request]:
+    """The kernel calls that a scenario's asks take, `kernel.MAX_ASKS` asks each."""
+    arrays, count = ask_arrays(prepared), len(prepared.truths)
+    made = []
+    for start in range(0, count, kernel.MAX_ASKS):
+        chosen = list(range(start, min(start + kernel.MAX_ASKS, count)))
+        fields = [tuple(np.asarray(field)[chosen].tolist()) for field in arrays]
+        made.append(kernel.Request(prepared.table, tuple(chosen), *fields))
+    return made
+
+
 def exact_route(prepared: Prepared) -> Outcome:
     """Enumeration of all joint states; see `exact.joint_size` for where it applies."""
     program, scenario = prepared.program, prepared.scenario
     values, posterior, prior = exact.enumerate_states(program)
     broken = next((n for n in program.loglik if np.isnan(values[n]).any()), None)
     if np.isnan(posterior).any() or np.isnan(prior).any():
-        return _nonfinite(prepared, broken)
+        return nonfinite(prepared, broken)
     if not (posterior > -np.inf).any():
         return Outcome(reason="impossible_evidence", detail="no joint state fits", final=True)
     w = np.exp(posterior - posterior.max())
@@ -131,10 +142,10 @@ def exact_route(prepared: Prepared) -> Outcome:
         value = np.broadcast_to(values[number], w.shape)
         prior_value = np.broadcast_to(values[prior_number], w.shape)
         if not np.isfinite(value[w > 0]).all():
-            return _nonfinite(prepared, number)
+            return nonfinite(prepared, number)
         possible = (q > 0) & np.isfinite(prior_value)
         if scenario.ask[place].kind == "rank" and not np.isfinite(prior_value[q > 0]).all():
-            return _nonfinite(prepared, prior_number)
+            return nonfinite(prepared, prior_number)
         seen = w > 0
         prior_w = np.where(possible, q, 0.0)
         labels.append(
@@ -162,17 +173,14 @@ def table_route(prepared: Sequence[Prepared], points: int, config: LabelConfig) 
             detail = f"{one.table.rows} rows and {one.table.latents} latents at {points} points"
             outcomes[i] = Outcome(reason="too_large", detail=detail, final=True)
             continue
-        arrays = ask_arrays(one)
-        for start in range(0, len(one.truths), kernel.MAX_ASKS):
-            chosen = range(start, min(start + kernel.MAX_ASKS, len(one.truths)))
-            fields = [tuple(np.asarray(field)[list(chosen)].tolist()) for field in arrays]
-            requests.append(kernel.Request(one.table, tuple(chosen), *fields))
-            owners.append((i, start))
+        for request in requests_of(one):
+            requests.append(request)
+            owners.append((i, request.asks[0]))
     found: dict[int, list[tuple[int, Summary]]] = {}
     for (i, start), summary in zip(owners, kernel.run_tables(requests, points, seed=config.seed)):
         found.setdefault(i, []).append((start, summary))
     for i, parts in found.items():
-        outcomes[i] = _weighted(prepared[i], parts, "table")
+        outcomes[i] = weighted_outcome(prepared[i], parts, "table")
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -193,14 +201,15 @@ def numpyro_route(prepared: Sequence[Prepared], points: int, config: LabelConfig
             own_prior=own_prior,
         )
         for i, summary in zip(members, summaries):
-            outcomes[i] = _weighted(prepared[i], [(0, summary)], "numpyro")
+            outcomes[i] = weighted_outcome(prepared[i], [(0, summary)], "numpyro")
     return [outcomes[i] for i in range(len(prepared))]
 
 
-def _weighted(prepared: Prepared, parts: list[tuple[int, Summary]], route: str) -> Outcome:
+def weighted_outcome(prepared: Prepared, parts: list[tuple[int, Summary]], route: str) -> Outcome:
+    """Labels from the sums of weighted particles; ``parts`` are (first ask, its sums)."""
     summary = parts[0][1]
     if summary.broken > 0:
-        return _nonfinite(prepared, None)
+        return nonfinite(prepared, None)
     if not float(summary.log_max) > -math.inf:
         known = any(prepared.program.nodes[n].value == -math.inf for n in prepared.program.loglik)
         detail = "no particle fits all givens"
@@ -210,17 +219,17 @@ def _weighted(prepared: Prepared, parts: list[tuple[int, Summary]], route: str) 
         for place in range(start, min(start + len(part.below_A), len(prepared.truths))):
             slot = place - start
             if part.bad_A[slot] > 0:
-                return _nonfinite(prepared, prepared.program.asks[place])
+                return nonfinite(prepared, prepared.program.asks[place])
             rank = ask_scale(prepared.scenario.ask[place])[0] == RANK
             if rank and part.bad_prior_A[slot] > 0:
-                return _nonfinite(prepared, prepared.program.ask_priors[place])
+                return nonfinite(prepared, prepared.program.ask_priors[place])
             truth = prepared.truths[place]
             labels.append(weighted_label(prepared.scenario, place, part, slot, truth, route))
     total = float(np.sum(summary.sum_S, dtype=np.float64))
     return Outcome(labels=tuple(labels), max_weight=1.0 / total)
 
 
-def _nonfinite(prepared: Prepared, number: int | None) -> Outcome:
+def nonfinite(prepared: Prepared, number: int | None) -> Outcome:
     """Names the first node of the document that has no finite value somewhere."""
     program = prepared.program
     rng = np.random.default_rng(0)
