@@ -27,7 +27,9 @@ from ppt_jax.errors import UserError
 from ppt_jax.evaluation.items import PERCENT, Item, Target
 
 PACKAGE = "ppt_jax.evaluation.benchmarks"
-SHARED_MODULES = ("protocol", "elicited", "files", "humans", "recordings", "summaries")
+SHARED_MODULES = (
+    *("protocol", "choice_scores", "elicited", "files", "humans", "recordings", "summaries"),
+)
 KINDS = ("value", "rank", "chance", "choice", "number")
 TruthKind = Literal["posterior", "outcome", "human"]
 Row = dict[str, Any]
