@@ -6,6 +6,8 @@ programs over the whole language.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,12 +19,13 @@ from ppt_jax.inference import distributions
 from ppt_jax.inference.graph import OPERATIONS
 from ppt_jax.inference.kernel import evaluate_table
 from ppt_jax.inference.numpyro_model import distribution, numpyro_model
-from ppt_jax.inference.opcodes import BRANCHES
+from ppt_jax.inference.opcodes import BRANCHES, Operands
 from ppt_jax.inference.points import sobol_points
 from ppt_jax.inference.program import Program, lower
 from ppt_jax.inference.simulate import evaluate, node_values
 from ppt_jax.inference.table import assemble
 from ppt_jax.scenario.document import Scenario, parse_scenario
+from scripts import random_programs as free_form
 from tests.inference.corpus import ask, node, random_document, scenario
 
 SIZE = 4096
@@ -163,6 +166,42 @@ def test_quantiles_densities_and_draws_are_scipys(family: str) -> None:
     )
 
 
+COUNTS = [
+    *(("draw_count", (rate, 0.0), stats.poisson(rate)) for rate in (0.3, 9, 17, 40, 500, 2e4)),
+    *(
+        ("draw_successes", (n, p), stats.binom(int(n), p))
+        for n, p in (
+            (12, 0.9),
+            (33, 0.5),
+            (40, 0.5),
+            (200, 0.1),
+            (200, 0.92),
+            (400, 0.4),
+            (9000, 0.7),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("op", "parameters", "law"), COUNTS)
+def test_counts_of_any_mean_have_scipys_law(
+    op: str, parameters: tuple[float, float], law: Any
+) -> None:
+    """Total variation below 1e-3 on both sides of the change from recurrence to expansion."""
+    size = 1 << 19
+    u = (np.arange(size) + 0.5) / size
+    z = jnp.asarray(stats.norm.ppf(u), jnp.float32)
+    a, b = (jnp.full(size, value, jnp.float32) for value in parameters)
+    nothing = jnp.float32(0.0)
+    uniform = jnp.asarray(u, jnp.float32)
+    row = BRANCHES[op](Operands(a, b, a, z, uniform, nothing, nothing, z))
+    drawn = np.asarray(row, np.float64)
+    values, counts = np.unique(drawn, return_counts=True)
+    missed = 1.0 - law.pmf(values).sum()
+    distance = 0.5 * (np.abs(counts / size - law.pmf(values)).sum() + missed)
+    assert distance < 1e-3
+
+
 @pytest.mark.parametrize(
     "family", ["normal", "gamma", "beta", "robust", "count", "successes", "yes", "wait"]
 )
@@ -176,6 +215,12 @@ def test_parameters_outside_their_domain_are_no_numbers(family: str) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_random_programs_agree(seed: int) -> None:
     check_agreement(parse_scenario(random_document(seed)), seed, record_with_numpyro=seed < 14)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1040))
+def test_free_form_programs_agree(seed: int) -> None:
+    one = parse_scenario(free_form.random_document(seed))
+    check_agreement(one, seed, record_with_numpyro=seed < 1012)
 
 
 def normals(latents: int, size: int = SIZE, seed: int = 0) -> np.ndarray:
