@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import jax.numpy as jnp
 
@@ -12,6 +13,22 @@ from ppt_jax.models.rotary import RopeScaling
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 ACTIVATIONS = ("silu", "gelu_tanh")
+ADAPTABLE = ("query", "key", "value", "output", "gate", "up", "down")
+"""Linear maps of a layer that can carry a LoRA adapter."""
+
+CHOICES = (
+    "dropout",
+    "adapter_rank",
+    "adapter_alpha",
+    "adapter_dropout",
+    "adapter_targets",
+    "compute_dtype",
+    "attention_route",
+    "attention_block",
+    "remat",
+    "layers_unrolled",
+)
+"""Fields of `DecoderConfig` that are free for a model whose weights are given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +66,10 @@ class DecoderConfig:
       scaled_embeddings: token vectors are multiplied by ``sqrt(width)`` (Gemma).
       tied_embeddings: the LM head is the transposed embedding table.
       dropout: rate on both residual branches; 0 turns it off.
+      adapter_rank: rank of the LoRA adapters; 0: none, all parameters are trained.
+      adapter_alpha: adapters add ``alpha / rank * (x A) B``.
+      adapter_dropout: rate on ``x`` before ``A``.
+      adapter_targets: regular expression that names the adapted maps among `ADAPTABLE`.
       compute_dtype: ``float32`` or ``bfloat16``; trained parameters and logits are float32.
       attention_route: see `ppt_jax.models.attention.ROUTES`.
       attention_block: queries scored together by the ``blocked`` route.
@@ -85,6 +106,10 @@ class DecoderConfig:
     scaled_embeddings: bool = False
     tied_embeddings: bool = True
     dropout: float = 0.0
+    adapter_rank: int = 0
+    adapter_alpha: float = 16.0
+    adapter_dropout: float = 0.0
+    adapter_targets: str = "query|key|value|output|gate|up|down"
     compute_dtype: str = "float32"
     attention_route: str = "blocked"
     attention_block: int = 128
@@ -116,8 +141,14 @@ class DecoderConfig:
                 f"model.layers_unrolled is {self.layers_unrolled}, which does not divide "
                 f"model.layers = {self.layers}"
             )
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"model.dropout is {self.dropout}; it must be in [0, 1)")
+        for name in ("dropout", "adapter_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"model.{name} is {getattr(self, name)}; it must be in [0, 1)")
+        if self.adapter_rank < 0 or not self.adapter_alpha > 0:
+            raise UserError(
+                f"model.adapter_rank is {self.adapter_rank} and model.adapter_alpha is "
+                f"{self.adapter_alpha}; they must be 0 or more, and above 0"
+            )
         if not self.local_window and (self.global_every or self.local_rope_base):
             raise UserError(
                 "model.global_every and model.local_rope_base speak of local layers, but "
@@ -133,6 +164,7 @@ class DecoderConfig:
                     f"model.{name} is {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
         self.scaling()
+        self.adapted()
 
     def scaling(self) -> RopeScaling:
         """The rotary scaling of the global layers."""
@@ -149,3 +181,19 @@ class DecoderConfig:
         if not self.local_window:
             return False
         return not self.global_every or (layer + 1) % self.global_every != 0
+
+    def adapted(self) -> tuple[str, ...]:
+        """Names of the maps that carry an adapter; empty without adapters."""
+        try:
+            pattern = re.compile(self.adapter_targets)
+        except re.error as error:
+            raise UserError(
+                f"model.adapter_targets is {self.adapter_targets!r}, no regular expression: {error}"
+            ) from None
+        names = tuple(name for name in ADAPTABLE if pattern.fullmatch(name))
+        if self.adapter_rank and not names:
+            raise UserError(
+                f"model.adapter_targets is {self.adapter_targets!r}, which matches none of "
+                f"{', '.join(ADAPTABLE)}"
+            )
+        return names if self.adapter_rank else ()

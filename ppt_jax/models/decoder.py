@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from ppt_jax.models.architecture import DTYPES, DecoderConfig
+from ppt_jax.models.architecture import ADAPTABLE, DTYPES, DecoderConfig
 from ppt_jax.models.attention import Window, attention
 from ppt_jax.models.rotary import RopeTable, frequencies, rope_table, rotate
 
@@ -91,9 +91,35 @@ class Block(nnx.Module):
         if c.post_norms:
             self.attention_post_norm = norm(c.width)
             self.mlp_post_norm = norm(c.width)
+        for name in c.adapted():
+            fan_in, fan_out = getattr(self, name).shape
+            shape, most = (fan_in, c.adapter_rank), 1 / math.sqrt(fan_in)
+            drawn = jax.random.uniform(rngs.params(), shape, minval=-most, maxval=most)
+            setattr(self, name + "_lora_a", nnx.Param(drawn))
+            setattr(self, name + "_lora_b", nnx.Param(jnp.zeros((c.adapter_rank, fan_out))))
+
+    def mapped(self, name: str, x_XI: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """A linear map with its adapter: ``x W + alpha / rank * (dropout(x) A) B``."""
+        c = self.config
+        out_XO = x_XI @ getattr(self, name)[...].astype(x_XI.dtype)
+        if name not in c.adapted():
+            return out_XO
+        if key is not None:
+            key = jax.random.fold_in(key, ADAPTABLE.index(name))
+        low_XR = _dropout(x_XI, c.adapter_dropout, key) @ self._adapter(name, "a", x_XI.dtype)
+        return out_XO + (low_XR @ self._adapter(name, "b", x_XI.dtype)) * (
+            c.adapter_alpha / c.adapter_rank
+        )
+
+    def _adapter(self, name: str, side: str, dtype: Any) -> jax.Array:
+        return getattr(self, f"{name}_lora_{side}")[...].astype(dtype)
 
     def projected(
-        self, y_XE: jax.Array, places: Places, local: jax.Array
+        self,
+        y_XE: jax.Array,
+        places: Places,
+        local: jax.Array,
+        dropout_key: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Rotated queries [B, T, H, D] and keys [B, T, K, D], and values [B, T, K, D]."""
         c = self.config
@@ -105,7 +131,7 @@ class Block(nnx.Module):
             )
 
         def heads(name: str, count: int, normed: bool) -> jax.Array:
-            x_XO = _linear(y_XE, getattr(self, name))
+            x_XO = self.mapped(name, y_XE, dropout_key)
             if c.attention_bias:
                 x_XO = x_XO + getattr(self, name + "_bias")[...].astype(x_XO.dtype)
             x_BTHD = x_XO.reshape(batch, length, count, c.head_size)
@@ -139,7 +165,7 @@ class Block(nnx.Module):
         """
         c = self.config
         y_XE = self._normed(x_XE, self.attention_norm)
-        q_BTHD, k_BTKD, v_BTKD = self.projected(y_XE, places, local)
+        q_BTHD, k_BTKD, v_BTKD = self.projected(y_XE, places, local, dropout_key)
         window = None
         if c.local_window:
             window = Window(places.positions_BT, jnp.where(local, c.local_window, _EVERYWHERE))
@@ -162,22 +188,19 @@ class Block(nnx.Module):
         """Everything of the layer behind the attention's softmax."""
         c = self.config
         keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
-        added_XE = _linear(mixed_BTHD.reshape(x_XE.shape[0], -1), self.output)
+        added_XE = self.mapped("output", mixed_BTHD.reshape(x_XE.shape[0], -1), dropout_key)
         if c.post_norms:
             added_XE = self._normed(added_XE, self.attention_post_norm)
         x_XE = x_XE + _dropout(added_XE, c.dropout, keys[0])
         y_XE = self._normed(x_XE, self.mlp_norm)
-        gate_XF = _linear(y_XE, self.gate)
+        gate_XF = self.mapped("gate", y_XE, dropout_key)
         silu = c.activation == "silu"
         gate_XF = jax.nn.silu(gate_XF) if silu else jax.nn.gelu(gate_XF, approximate=True)
-        added_XE = _linear(gate_XF * _linear(y_XE, self.up), self.down)
+        gated_XF = gate_XF * self.mapped("up", y_XE, dropout_key)
+        added_XE = self.mapped("down", gated_XF, dropout_key)
         if c.post_norms:
             added_XE = self._normed(added_XE, self.mlp_post_norm)
         return x_XE + _dropout(added_XE, c.dropout, keys[1])
-
-
-def _linear(x_XI: jax.Array, weight: nnx.Param) -> jax.Array:
-    return x_XI @ weight[...].astype(x_XI.dtype)
 
 
 def _dropout(x_XE: jax.Array, rate: float, key: jax.Array | None) -> jax.Array:
@@ -355,13 +378,13 @@ def make_apply(config: DecoderConfig) -> Apply:
             batch["positions_BT"],
             batch["end_BT"],
             batch["node_BN"],
-            dropout_key=key if config.dropout else None,
+            dropout_key=key if config.dropout or config.adapter_dropout else None,
         )
 
     return apply
 
 
-PARAMETER_AXES: Mapping[str, tuple[str, ...]] = {
+_AXES: Mapping[str, tuple[str, ...]] = {
     "embedding": ("vocab", "embed"),
     "layers/attention_norm": ("layers", "embed"),
     "layers/query": ("layers", "embed", "heads"),
@@ -381,6 +404,14 @@ PARAMETER_AXES: Mapping[str, tuple[str, ...]] = {
     "layers/down": ("layers", "mlp", "embed"),
     "final_norm": ("embed",),
     "head": ("embed", "vocab"),
+}
+PARAMETER_AXES: Mapping[str, tuple[str, ...]] = {
+    **_AXES,
+    **{f"layers/{name}_lora_a": (*_AXES[f"layers/{name}"][:2], "rank") for name in ADAPTABLE},
+    **{
+        f"layers/{name}_lora_b": ("layers", "rank", _AXES[f"layers/{name}"][2])
+        for name in ADAPTABLE
+    },
 }
 """Logical name of every axis of every parameter; the training room maps them to mesh axes."""
 

@@ -22,7 +22,7 @@ from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 from safetensors import SafetensorError, safe_open
 
 from ppt_jax.errors import UserError
-from ppt_jax.models.architecture import DecoderConfig
+from ppt_jax.models.architecture import CHOICES, DecoderConfig
 from ppt_jax.models.decoder import Params, init_params
 from ppt_jax.models.families import config_from_hf
 from ppt_jax.storage import write_atomic
@@ -99,10 +99,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def read_config(directory: str | Path, **arithmetic: Any) -> DecoderConfig:
+def read_config(directory: str | Path, **choices: Any) -> DecoderConfig:
     """The decoder of a model directory; see `families.config_from_hf`."""
     path = Path(directory) / "config.json"
-    return config_from_hf(read_json(path), source=str(path), **arithmetic)
+    return config_from_hf(read_json(path), source=str(path), **choices)
 
 
 class Tensors:
@@ -187,8 +187,8 @@ def load_params(
 
     Args:
       directory: safetensors in the Hugging Face layout.
-      config: of `read_config`.
-      shardings: a tree like the parameters (see `training.sharding.parameter_shardings`); the
+      config: of `read_config`; adapters in it are left out, see `adapters.with_adapters`.
+      shardings: a tree like the result (see `training.sharding.parameter_shardings`); the
         first device when None. The axis of layers must not be split.
       dtype: of the parameters in memory: ``float32`` to train them, ``bfloat16`` for a frozen
         base.
@@ -199,6 +199,7 @@ def load_params(
     Raises:
       UserError: a missing or unknown tensor, a wrong shape or dtype, a damaged file.
     """
+    config = dataclasses.replace(config, adapter_rank=0)
     tensors = Tensors(directory)
     _check_names(tensors, config)
     shapes = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
@@ -295,11 +296,10 @@ def export_params(
     if dtype not in DTYPE_NAMES.values():
         raise UserError(f"export dtype {dtype!r}: known are {', '.join(DTYPE_NAMES.values())}")
     told = config_from_hf(hf_config, source="config to export")
-    ours = {"dropout", "compute_dtype", "attention_route", "attention_block", "remat"}
+    if config.adapter_rank:
+        raise UserError("export: merge the adapters first, or export them as adapters")
     for field in dataclasses.fields(DecoderConfig):
-        if field.name in ours | {"layers_unrolled"}:
-            continue
-        if getattr(told, field.name) != getattr(config, field.name):
+        if field.name not in CHOICES and getattr(told, field.name) != getattr(config, field.name):
             raise UserError(
                 f"export: config.json would say {field.name} = {getattr(told, field.name)!r}, "
                 f"the parameters have {getattr(config, field.name)!r}"

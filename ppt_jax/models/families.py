@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ppt_jax.errors import UserError
-from ppt_jax.models.architecture import DecoderConfig
+from ppt_jax.models.architecture import CHOICES, DecoderConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,9 +152,6 @@ _ROPE_FIELDS = {
         {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}
     ),
 }
-_ARITHMETIC = frozenset(
-    ["dropout", "compute_dtype", "attention_route", "attention_block", "remat", "layers_unrolled"]
-)
 
 
 class _Reader:
@@ -184,7 +181,7 @@ class _Reader:
 
 
 def config_from_hf(
-    data: Mapping[str, Any], *, source: str = "config.json", **arithmetic: Any
+    data: Mapping[str, Any], *, source: str = "config.json", **choices: Any
 ) -> DecoderConfig:
     """The decoder that a ``config.json`` describes.
 
@@ -194,8 +191,7 @@ def config_from_hf(
     Args:
       data: the parsed file.
       source: its name, for messages.
-      **arithmetic: fields that are ours to choose: ``compute_dtype``, ``remat``, ``dropout``,
-        ``attention_route``, ``attention_block``, ``layers_unrolled``.
+      **choices: values of `architecture.CHOICES`: arithmetic, dropout, adapters.
 
     Raises:
       UserError: an unknown ``model_type``, activation or rotary scaling, a missing or unread
@@ -219,7 +215,7 @@ def config_from_hf(
             raise read.refuse(field, f"only {allowed[0]!r} is supported for {kind}")
     if data.get("attention_dropout"):
         raise read.refuse("attention_dropout", "only 0 is supported")
-    unknown = sorted(set(arithmetic) - _ARITHMETIC)
+    unknown = sorted(set(choices) - set(CHOICES))
     if unknown:
         raise UserError(f"{source}: {unknown[0]!r} is settled by the file and cannot be chosen")
     activation = data.get("hidden_activation") or data.get("hidden_act") or "silu"
@@ -250,7 +246,7 @@ def config_from_hf(
         **{**family.switches, "activation": _ACTIVATIONS[activation]},
         **windows,
         **rotary,
-        **arithmetic,
+        **choices,
     )
 
 
@@ -391,8 +387,8 @@ def hf_from_config(
             "final_logit_softcapping": c.logit_softcap or None,
         }
     data |= {field: allowed[0] for field, allowed in family.required.items()}
-    arithmetic = {name: getattr(c, name) for name in _ARITHMETIC}
-    back = config_from_hf(data, source=f"{model_type} config", **arithmetic)
+    chosen = {name: getattr(c, name) for name in CHOICES}
+    back = config_from_hf(data, source=f"{model_type} config", **chosen)
     for field in dataclasses.fields(DecoderConfig):
         told, given = getattr(back, field.name), getattr(c, field.name)
         close = isinstance(given, float) and abs(told - given) <= 1e-12 * abs(given)

@@ -18,6 +18,7 @@ import optax
 from jax.sharding import Mesh
 
 from ppt_jax.errors import UserError
+from ppt_jax.models.adapters import joined, split
 from ppt_jax.models.answers import StopSets
 from ppt_jax.models.decoder import DecoderConfig, Params, count_parameters, make_apply
 from ppt_jax.progress import Progress
@@ -31,8 +32,20 @@ from ppt_jax.training.metrics import MetricLog, Window, used_tokens
 from ppt_jax.training.objectives import Objective
 from ppt_jax.training.objectives.soft_label import SoftLabelConfig, soft_label
 from ppt_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer
-from ppt_jax.training.sharding import MeshConfig, check_rows, make_mesh, put_batch
-from ppt_jax.training.state import TrainState, abstract_state, init_state, state_shardings
+from ppt_jax.training.sharding import (
+    MeshConfig,
+    check_rows,
+    make_mesh,
+    parameter_shardings,
+    put_batch,
+)
+from ppt_jax.training.state import (
+    TrainState,
+    abstract_state,
+    init_frozen,
+    init_state,
+    state_shardings,
+)
 from ppt_jax.training.step import make_evaluation, make_step
 
 HostBatch = Mapping[str, np.ndarray]
@@ -189,7 +202,9 @@ def train(
       lm_data: endless packed batches of text; needed when ``config.lm_steps`` > 0.
       validation: packed batches of held-out asks, finite, in the same order every time.
       fingerprint: JSON object that names data and tokenizer.
-      params: parameters to start from; fresh ones from the seed when None.
+      params: parameters to start from; fresh ones from the seed when None. A model with adapters
+        takes a base with or without them; the base may be bfloat16, is never written, and must be
+        given again to resume.
       accept: names of differences between run and checkpoints to overlook, e.g. ``versions``.
       silent: show no progress.
 
@@ -218,18 +233,32 @@ def train(
         assert lm_data is not None
         plain = soft_label(stops, max_answers)
         phases.insert(0, _Phase("lm", config.lm_steps, config.lm_optimizer, plain, lm_data, None))
+    frozen: Params = {}
+    if model.adapter_rank:
+        params, frozen = _with_base(params, config, model, mesh)
     log = MetricLog(workdir, writes=jax.process_index() == 0)
     try:
         with StopSignal() as stop:
             for phase in phases:
-                run = _Run(config, model, phase, mesh, workdir, log, stop, silent)
+                run = _Run(config, model, phase, mesh, workdir, log, stop, silent, frozen)
                 result = run(params)
                 if not result.finished:
                     break
-                params = result.params
+                params = split(result.params, model)[0]
     finally:
         log.close()
     return result
+
+
+def _with_base(
+    params: Params | None, config: TrainConfig, model: DecoderConfig, mesh: Mesh
+) -> tuple[Params | None, Params]:
+    """Adapters to start from (None: fresh ones), and the frozen base on its devices."""
+    if params is None:
+        return None, init_frozen(model, mesh, config.seed)
+    trained, frozen = split(params, model)
+    placed = parameter_shardings(frozen, mesh)
+    return trained or None, jax.device_put(frozen, placed)
 
 
 class _Run:
@@ -245,7 +274,9 @@ class _Run:
         log: MetricLog,
         stop: StopSignal,
         silent: bool,
+        frozen: Params,
     ) -> None:
+        self._frozen = frozen
         self._config, self._model, self._phase, self._mesh = config, model, phase, mesh
         self._log, self._stop = log, stop
         self._silent = silent or jax.process_index() > 0
@@ -299,7 +330,7 @@ class _Run:
     def _train(self, params: Params | None) -> TrainResult:
         phase, config = self._phase, self._config
         state, position, start = self._start(params)
-        count = count_parameters(state.params)
+        count = count_parameters(joined(state.params, self._frozen))
         if start >= phase.steps:
             if self._best is not None and self._best.latest is None:
                 # the best parameters were removed: the last ones, judged anew, take their place
@@ -323,7 +354,7 @@ class _Run:
                 batch = self._next(iterator, done)
                 device_batch = put_batch(batch, self._mesh)
                 with jax.transfer_guard("disallow"):
-                    state, metrics = self._step(state, device_batch)
+                    state, metrics = self._step(state, device_batch, self._frozen)
                 done += 1
                 if pending is not None:  # one step late: the device already works on the next
                     self._read(*pending, bar=bar)
@@ -345,7 +376,8 @@ class _Run:
 
     def _result(self, finished: bool, step: int, state: TrainState, count: int) -> TrainResult:
         best = (self._best_step, self._best_kl)
-        return TrainResult(finished, self._phase.name, step, state.params, *best, count)
+        params = joined(state.params, self._frozen)
+        return TrainResult(finished, self._phase.name, step, params, *best, count)
 
     def _next(self, iterator: Any, done: int) -> HostBatch:
         try:
@@ -397,9 +429,9 @@ class _Run:
         if self._phase.validation is None or self._best is None:
             return
         began = time.perf_counter()
-        window = Window()
+        window, params = Window(), joined(state.params, self._frozen)
         for batch in self._phase.validation:
-            loss, weight, metrics = self._evaluate(state.params, put_batch(batch, self._mesh))
+            loss, weight, metrics = self._evaluate(params, put_batch(batch, self._mesh))
             window.add(jax.device_get({**metrics, "loss": np.array([loss, weight])}))
         values = window.means()
         if not values:
@@ -434,6 +466,7 @@ def load_params(
     model: DecoderConfig,
     which: str = "best",
     mesh: MeshConfig | None = None,
+    base: Params | None = None,
 ) -> Params:
     """Parameters that a run left behind.
 
@@ -443,6 +476,7 @@ def load_params(
       which: ``best`` (least validation KL), ``last`` (end of posterior training) or ``lm`` (end of
         next-token training).
       mesh: where to place them; all devices along ``data`` when None.
+      base: the frozen parameters of a model with adapters: only the adapters are in checkpoints.
 
     Raises:
       CheckpointError: there is none, or it is of another model.
@@ -452,11 +486,14 @@ def load_params(
         raise UserError(f"load_params: unknown {which!r}; known are {', '.join(folders)}")
     folder = pathlib.Path(workdir) / "checkpoints"
     check_identity(folder / "train.json", {"model": dataclasses.asdict(model)}, only="model")
+    if model.adapter_rank and base is None:
+        raise UserError("load_params: a model with adapters needs its base beside the checkpoint")
     abstract = abstract_state(model, optax.sgd(0.0), make_mesh(mesh or MeshConfig())).params
-    return restore_params(folder / folders[which], abstract)
+    return joined(restore_params(folder / folders[which], abstract), base or {})
 
 
 def initial_params(config: TrainConfig, model: DecoderConfig) -> Params:
     """The parameters that a run with this seed starts from (where none are given)."""
     mesh = make_mesh(config.mesh)
-    return init_state(model, optax.sgd(0.0), mesh, config.seed).params
+    trained = init_state(model, optax.sgd(0.0), mesh, config.seed).params
+    return joined(trained, init_frozen(model, mesh, config.seed)) if model.adapter_rank else trained

@@ -13,7 +13,7 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ppt_jax.errors import UserError
-from ppt_jax.models.decoder import PARAMETER_AXES, Params
+from ppt_jax.models.decoder import PARAMETER_AXES, DecoderConfig, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,16 +23,19 @@ class MeshConfig:
     Attributes:
       data: devices along ``data`` (rows are split, parameters repeated); -1: all that are left.
       fsdp: devices along ``fsdp`` (rows are split, and parameters and moments too).
+      tensor: devices along ``tensor`` (heads and MLP widths are split, rows repeated).
     """
 
     data: int = -1
     fsdp: int = 1
+    tensor: int = 1
 
     def __post_init__(self) -> None:
         if self.data != -1 and self.data < 1:
             raise UserError(f"mesh.data is {self.data}; it must be at least 1, or -1 for the rest")
-        if self.fsdp < 1:
-            raise UserError(f"mesh.fsdp is {self.fsdp}; it must be at least 1")
+        for name in ("fsdp", "tensor"):
+            if getattr(self, name) < 1:
+                raise UserError(f"mesh.{name} is {getattr(self, name)}; it must be at least 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +45,11 @@ class ShardingRules:
     layers: str | None = None
     vocab: str | None = None
     embed: str | None = "fsdp"
-    heads: str | None = None
-    kv: str | None = None
+    heads: str | None = "tensor"
+    kv: str | None = "tensor"
     head_size: str | None = None
-    mlp: str | None = None
+    rank: str | None = None
+    mlp: str | None = "tensor"
 
     def mesh_axis(self, logical: str) -> str | None:
         """The mesh axis of a logical axis; an unknown name is refused."""
@@ -59,7 +63,7 @@ ROW_AXES = ("data", "fsdp")
 
 
 def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Mesh:
-    """A mesh with axes ``data`` and ``fsdp`` (automatic partitioning).
+    """A mesh with axes ``data``, ``fsdp`` and ``tensor`` (automatic partitioning).
 
     Args:
       config: its shape.
@@ -69,15 +73,28 @@ def make_mesh(config: MeshConfig, devices: list[jax.Device] | None = None) -> Me
       UserError: the devices do not fill the mesh.
     """
     devices = jax.devices() if devices is None else devices
-    data = len(devices) // config.fsdp if config.data == -1 else config.data
-    if data * config.fsdp != len(devices):
+    inner = config.fsdp * config.tensor
+    data = max(len(devices) // inner, 1) if config.data == -1 else config.data
+    if data * inner != len(devices):
         raise UserError(
-            f"mesh: data = {config.data} and fsdp = {config.fsdp} do not fill {len(devices)} "
-            "devices; their product must be the number of devices"
+            f"mesh: data = {data}, fsdp = {config.fsdp} and tensor = {config.tensor} do not fill "
+            f"{len(devices)} devices; their product must be the number of devices"
         )
-    return jax.make_mesh(
-        (data, config.fsdp), ("data", "fsdp"), (AxisType.Auto, AxisType.Auto), devices=devices
-    )
+    shape, names = (data, config.fsdp, config.tensor), ("data", "fsdp", "tensor")
+    return jax.make_mesh(shape, names, (AxisType.Auto,) * 3, devices=devices)
+
+
+def check_heads(model: DecoderConfig, mesh: Mesh) -> None:
+    """Refuses a mesh that would split inside a head.
+
+    Raises:
+      UserError: the ``tensor`` axis does not divide the key/value heads.
+    """
+    if model.kv_heads % mesh.shape["tensor"]:
+        raise UserError(
+            f"mesh.tensor is {mesh.shape['tensor']}, which does not divide model.kv_heads = "
+            f"{model.kv_heads}; whole heads are split over devices"
+        )
 
 
 def parameter_shardings(params: Params, mesh: Mesh, rules: ShardingRules = ShardingRules()) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,23 @@ import optax
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ppt_jax.models.adapters import joined
 from ppt_jax.models.decoder import Apply, Params
 from ppt_jax.training.objectives import Batch, Objective
 from ppt_jax.training.sharding import ROW_AXES, replicated
 from ppt_jax.training.state import TrainState
 
 Metrics = dict[str, jax.Array]
-Step = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+
+
+class Step(Protocol):
+    """A compiled training step (see `make_step`)."""
+
+    def __call__(
+        self, state: TrainState, batch: Batch, frozen: Params | None = None
+    ) -> tuple[TrainState, Metrics]:
+        """The next state and the metrics of this one."""
+        ...
 
 
 def make_step(
@@ -50,41 +61,45 @@ def make_step(
       clip_norm: greatest global gradient norm.
 
     Returns:
-      ``(state, batch) -> (state, metrics)``. Metrics are device arrays: ``loss``, ``weight``,
-      ``gradient_norm``, ``skipped``, ``skipped_in_a_row``, and the objective's (sum, weight) pairs.
+      ``(state, batch, frozen) -> (state, metrics)``; ``frozen`` is the untrained half of the
+      parameters of a model with adapters (see `adapters.split`) and keeps its memory. Metrics are
+      device arrays: ``loss``, ``weight``, ``gradient_norm``, ``skipped``, ``skipped_in_a_row``, and
+      the objective's (sum, weight) pairs.
     """
 
     def gradients(
-        params: Params, batch: Batch, key: jax.Array
+        params: Params, batch: Batch, key: jax.Array, frozen: Params
     ) -> tuple[Params, jax.Array, jax.Array, Metrics]:
         def loss_sum(params: Params) -> tuple[jax.Array, tuple[jax.Array, Metrics]]:
-            loss, weight, metrics = objective(apply, params, batch, key)
+            loss, weight, metrics = objective(apply, joined(params, frozen), batch, key)
             return loss, (weight, metrics)
 
         (loss, (weight, metrics)), grads = jax.value_and_grad(loss_sum, has_aux=True)(params)
         return lax.with_sharding_constraint(grads, shardings.params), loss, weight, metrics
 
     def accumulated(
-        params: Params, batch: Batch, key: jax.Array
+        params: Params, batch: Batch, key: jax.Array, frozen: Params
     ) -> tuple[Params, jax.Array, jax.Array, Metrics]:
         if accumulate == 1:
-            return gradients(params, batch, key)
+            return gradients(params, batch, key, frozen)
         parts = jax.tree.map(lambda array: _interleaved(array, accumulate, mesh), batch)
         keys = jax.random.split(key, accumulate)
         shapes = jax.eval_shape(
-            gradients, params, jax.tree.map(lambda array: array[0], parts), keys[0]
+            gradients, params, jax.tree.map(lambda array: array[0], parts), keys[0], frozen
         )
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         zeros = (lax.with_sharding_constraint(zeros[0], shardings.params), *zeros[1:])
 
         def add(total: tuple, part: tuple[Batch, jax.Array]) -> tuple[tuple, None]:
-            return jax.tree.map(jnp.add, total, gradients(params, *part)), None
+            return jax.tree.map(jnp.add, total, gradients(params, *part, frozen)), None
 
         return lax.scan(add, zeros, (parts, keys))[0]
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(
+        state: TrainState, batch: Batch, frozen: Params | None = None
+    ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-        grads, loss, weight, metrics = accumulated(state.params, batch, key)
+        grads, loss, weight, metrics = accumulated(state.params, batch, key, frozen or {})
         norm = optax.tree_utils.tree_norm(grads) / weight
         good = jnp.isfinite(norm) & jnp.isfinite(loss) & (weight > 0)
         scale = jnp.minimum(1.0, clip_norm / jnp.maximum(norm, 1e-12)) / weight

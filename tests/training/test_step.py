@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from ppt_jax.training.optimizer import (
 from ppt_jax.training.sharding import (
     MeshConfig,
     ShardingRules,
+    check_heads,
     check_rows,
     make_mesh,
     parameter_shardings,
@@ -177,6 +179,9 @@ def test_bad_optimizer_fields_are_refused_by_name(bad):
 
 
 def test_meshes_and_batches_that_do_not_fit_are_refused():
+    check_heads(MODEL, types.SimpleNamespace(shape={"tensor": 2}))
+    with pytest.raises(UserError, match=r"tensor is 4.*kv_heads = 2"):
+        check_heads(MODEL, types.SimpleNamespace(shape={"tensor": 4}))
     with pytest.raises(UserError, match="do not fill"):
         make_mesh(MeshConfig(data=3, fsdp=1), jax.devices()[:1])
     with pytest.raises(UserError, match=r"mesh\.fsdp"):
@@ -187,10 +192,11 @@ def test_meshes_and_batches_that_do_not_fit_are_refused():
         ShardingRules().mesh_axis("bogus")
 
 
-def eight_devices(data, fsdp):
+def eight_devices(data, fsdp, tensor):
     """Everything that the eight-device process reports about itself, as JSON types."""
     assert jax.device_count() == 8
-    state, losses, norms, step = run(mesh=MeshConfig(data, fsdp))
+    model = dataclasses.replace(MODEL, attention_route="grouped" if tensor > 1 else "blocked")
+    state, losses, norms, step = run(mesh=MeshConfig(data, fsdp, tensor), model=model)
     moments = state.optimizer[0]
     wrong = [
         jax.tree_util.keystr(path)
@@ -222,12 +228,12 @@ def eight_devices(data, fsdp):
     }
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)])
-def test_eight_devices_do_what_one_does(data, fsdp):
+@pytest.mark.parametrize(("data", "fsdp", "tensor"), [(8, 1, 1), (2, 4, 1), (2, 2, 2)])
+def test_eight_devices_do_what_one_does(data, fsdp, tensor):
     """Losses, gradient norms and parameters; moments lie where their parameters do."""
     code = (
         "import json; from tests.training.test_step import eight_devices; "
-        f"print('REPORT' + json.dumps(eight_devices({data}, {fsdp})))"
+        f"print('REPORT' + json.dumps(eight_devices({data}, {fsdp}, {tensor})))"
     )
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     done = subprocess.run(
@@ -241,7 +247,7 @@ def test_eight_devices_do_what_one_does(data, fsdp):
     for a, b in zip(jax.tree.leaves(state.params), report["params"], strict=True):
         np.testing.assert_allclose(a, np.array(b), atol=2e-5)
     assert report["wrong"] == []
-    assert report["shard"] == [2, 32 // fsdp, 32]
+    assert report["shard"] == [2, 32 // fsdp, 32 // tensor]
     assert report["programs"] == 1
     assert "'embed' of size 36" in report["refused"]
     assert "'fsdp' of size 8" in report["refused"]
