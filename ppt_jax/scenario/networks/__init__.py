@@ -1,0 +1,1 @@
+"""Discrete Bayesian networks from files, ProbLog and BIF: parsed, never executed."""
