@@ -10,12 +10,17 @@ from collections.abc import Callable, Sequence
 from ppt_jax.errors import UserError
 from ppt_jax.inference import exact
 from ppt_jax.inference.labels import LabelConfig, SoftLabel
+from ppt_jax.inference.numpyro_tiers import (
+    INAPPLICABLE,
+    NUMPYRO_ENGINES,
+    Tier,
+    numpyro_tiers,
+)
 from ppt_jax.inference.routes import (
     Outcome,
     Prepared,
     evidence_reaches_asks,
     exact_route,
-    numpyro_route,
     prepare,
     table_route,
 )
@@ -51,7 +56,7 @@ class Reject:
       scenario_id: its id.
       reason: a short stable string: ``no_evidence``, ``impossible_evidence``,
         ``nonfinite_program``, ``range_misses_posterior``, ``label_error``, ``too_large``,
-        ``not_enumerable``, ``unsupported``, ``bad_document``.
+        ``not_enumerable``, ``not_sampled``, ``unsupported``, ``bad_document``.
       detail: what exactly, with the place.
       tried: every route with what it gave, in order.
     """
@@ -96,13 +101,18 @@ class _Case:
     prepared: Prepared
     place: int
     tried: list[str] = dataclasses.field(default_factory=list)
-    last: Outcome = dataclasses.field(default_factory=Outcome)
+    failed: tuple[str, str] | None = None  # reason and detail of the last tier that applied
     seconds: float = 0.0
 
 
 class _Cascade:
     def __init__(self, config: LabelConfig) -> None:
         self.config = config
+        self.tiers = (
+            numpyro_tiers(config)
+            if config.engine in NUMPYRO_ENGINES
+            else tuple(Tier("table", table_route, points) for points in config.points)
+        )
         self.results: dict[int, Labelled | Reject] = {}
 
     def begin(self, place: int, scenario: Scenario) -> _Case | None:
@@ -145,6 +155,11 @@ class _Cascade:
         step = f"{route} {points}" if points else route
         if not outcome.labels:
             case.tried.append(f"{step}: {outcome.reason}, {outcome.detail}")
+            if outcome.reason in INAPPLICABLE:
+                if last:
+                    self.reject(case, *(case.failed or (outcome.reason, outcome.detail)))
+                return last
+            case.failed = (outcome.reason, outcome.detail)
             # impossible at more points after labels that only failed a gate cannot happen; the
             # reverse, particles found only at more points, is why an early reason is not final
             if outcome.final or last:
@@ -154,6 +169,7 @@ class _Cascade:
         gate = failed_gate(outcome, self.config)
         if gate:
             case.tried.append(f"{step}: {gate}")
+            case.failed = ("label_error", gate)
             if last:
                 self.reject(case, "label_error", gate)
             return last
@@ -173,21 +189,18 @@ class _Cascade:
         )
 
     def weigh(self, cases: list[_Case]) -> None:
-        """Weighting with more and more points."""
-        name = "numpyro" if self.config.engine == "numpyro" else "table"
-        route = numpyro_route if name == "numpyro" else table_route
-        for points in self.config.points:
+        """The tiers in order, each with what the ones before left open."""
+        for tier in self.tiers:
             if not cases:
                 return
             start = time.perf_counter()
-            outcomes = route([case.prepared for case in cases], points, self.config)
+            outcomes = tier.route([case.prepared for case in cases], tier.effort, self.config)
             share = (time.perf_counter() - start) / len(cases)
             open_cases = []
             for case, outcome in zip(cases, outcomes):
                 case.seconds += share
-                if not self.settle(
-                    case, outcome, name, points, last=points == self.config.points[-1]
-                ):
+                last = tier is self.tiers[-1]
+                if not self.settle(case, outcome, tier.name, tier.effort, last=last):
                     open_cases.append(case)
             cases = open_cases
 

@@ -160,7 +160,7 @@ def enumeration_route(prepared: Sequence[Prepared], config: LabelConfig) -> list
     for i, one in enumerate(prepared):
         found = forms(one)
         if isinstance(found, str):
-            outcomes[i] = Outcome(reason="not_enumerable", detail=found, final=True)
+            outcomes[i] = Outcome(reason="not_enumerable", detail=found)
         else:
             groups.setdefault(found.key, []).append(i)
             runs.setdefault(found.key, found)

@@ -25,7 +25,7 @@ from ppt_jax.inference.summary import ANSWERS, CELLS, LINEAR, RANK, Summary
 from ppt_jax.scenario.document import Ask, Scenario
 
 Array = NDArray[np.float64]
-ENGINES = ("auto", "table", "numpyro", "exact")
+ENGINES = ("auto", "table", "exact", "numpyro", "nuts", "eager")
 COARSE_BINS = 20
 DRAWN = 100  # a rank is the number beaten of this many fresh draws from the prior
 
@@ -46,7 +46,8 @@ class LabelConfig:
       max_weight: greatest share of one particle.
       pair_error: total variation between the scrambles, 20 bins.
       max_outside: posterior mass that a `value` range may miss before the scenario is refused.
-      engine: ``auto`` (exact where possible, else table), ``exact``, ``table`` or ``numpyro``.
+      engine: ``auto`` (exact where possible, else table), ``exact``, ``table``, or NumPyro's:
+        ``numpyro`` (enumeration, weighting, NUTS), ``nuts``, ``eager`` (weighting, not compiled).
       enumerate_limit: joint states up to which a discrete program is enumerated.
       seed: of the points and, with the scenario's id, of NumPyro's keys.
     """

@@ -66,7 +66,7 @@ def nuts_route(
     for i, one in enumerate(prepared):
         found = plan(one.scenario, one.structure, nuts)
         if isinstance(found, str):
-            outcomes[i] = Outcome(reason="not_sampled", detail=found, final=True)
+            outcomes[i] = Outcome(reason="not_sampled", detail=found)
         else:
             groups.setdefault(found.key, []).append((i, found))
     wide = jax.default_backend() != "cpu"

@@ -389,11 +389,12 @@ def test_numpyro_weighting_is_chunked_to_flat_memory() -> None:
     arrays = ask_arrays(made)
     many = jax.tree.map(lambda field: np.stack([field] * importance.GROUP), arrays)
     constants = np.stack([made.structure.constants] * importance.GROUP).astype(np.float32)
-    keys = jax.random.split(jax.random.key(0), importance.GROUP)
+    keys = jax.random.key_data(jax.random.split(jax.random.key(0), importance.GROUP))
+    wanted = np.arange(importance.GROUP) < 1
     scratch = []
     for particles in (1 << 13, 1 << 17):
         run = importance._make_run(made.scenario, particles, False)
-        compiled = run.lower(keys, constants, many, np.int32(1)).compile()
+        compiled = run.lower(wanted, keys, constants, many).compile()
         scratch.append(compiled.memory_analysis().temp_size_in_bytes)
     held = 4 * (1 << 17) * (2 * len(made.scenario.ask) + 8)  # ask values and weights themselves
     assert scratch[1] < scratch[0] + 2 * held
