@@ -326,13 +326,76 @@ def reliability_curve(
     return curve, density
 
 
-def auroc(score_N: jax.Array, y_N: jax.Array, weight_N: jax.Array) -> jax.Array:
-    """Area under the ROC curve with mid-rank ties and weights; NaN when one class is empty."""
-    rank_N = distinct_ranks(score_N)
-    size = score_N.shape[0]
-    positive = jnp.zeros(size, score_N.dtype).at[rank_N].add(weight_N * y_N)
-    negative = jnp.zeros(size, score_N.dtype).at[rank_N].add(weight_N * (1 - y_N))
-    below = jnp.cumsum(negative) - negative
-    pairs = jnp.sum(positive) * jnp.sum(negative)
-    wins = jnp.sum(positive * (below + 0.5 * negative))
-    return jnp.where(pairs > 0, wins / _safe(pairs), jnp.nan)
+def sweep_edges(weight_G: jax.Array, max_bins: int = 64) -> jax.Array:
+    """Bins of equal weight for every number of bins 1..max_bins, over sorted groups of ties.
+
+    Args:
+      weight_G: weight of each distinct confidence, ascending.
+      max_bins: largest number of bins that is tried (static).
+
+    Returns:
+      int32 [max_bins, max_bins + 1]: row b - 1 holds the first group of each of its b bins, then G.
+    """
+    middle = (jnp.cumsum(weight_G) - weight_G / 2) / _safe(jnp.sum(weight_G))
+
+    def one(count: jax.Array) -> jax.Array:
+        index = jnp.clip(jnp.floor(middle * count + _EDGE_TOLERANCE), 0, count - 1)
+        starts = jnp.searchsorted(index, jnp.arange(max_bins + 1, dtype=index.dtype))
+        return starts.at[max_bins].set(weight_G.shape[0]).astype(jnp.int32)
+
+    return jax.vmap(one)(jnp.arange(1, max_bins + 1, dtype=weight_G.dtype))
+
+
+def sums_between(x_G: jax.Array, edges: jax.Array) -> jax.Array:
+    """Sums of sorted groups [..., G] between consecutive edges, whatever the shape of `edges`."""
+    below = jnp.concatenate([jnp.zeros_like(x_G[..., :1]), jnp.cumsum(x_G, axis=-1)], axis=-1)
+    at = jnp.take(below, edges, axis=-1)
+    return at[..., 1:] - at[..., :-1]
+
+
+def sweep_from_groups(
+    weight_G: jax.Array, conf_G: jax.Array, outcome_G: jax.Array, edges: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """ECE-sweep of sorted groups and its number of bins, see `sweep_error`.
+
+    Args:
+      weight_G, conf_G, outcome_G: [..., G] weight, weight times confidence, weight times outcome of
+        each distinct confidence; leading axes are replicates.
+      edges: of `sweep_edges`.
+    """
+    n, conf, outcome = (sums_between(x, edges) for x in (weight_G, conf_G, outcome_G))
+    mean = jnp.where(n > 0, outcome / _safe(n), -jnp.inf)
+    highest = jax.lax.cummax(mean, axis=mean.ndim - 1)
+    before = jnp.concatenate([jnp.full_like(mean[..., :1], -jnp.inf), highest[..., :-1]], axis=-1)
+    rises = jnp.all((n <= 0) | (mean >= before - 1e-9), axis=-1)
+    count = jnp.sum(jnp.cumprod(rises, axis=-1), axis=-1)  # one bin always rises
+    total = jnp.sum(weight_G, axis=-1, keepdims=True)
+    errors = jnp.sum(jnp.abs(outcome - conf), axis=-1) / _safe(total)
+    value = jnp.take_along_axis(errors, jnp.maximum(count - 1, 0)[..., None], axis=-1)[..., 0]
+    empty = total[..., 0] <= 0
+    return jnp.where(empty, jnp.nan, value), jnp.where(empty, 0, count)
+
+
+def sweep_error(
+    conf_N: jax.Array, y_N: jax.Array, weight_N: jax.Array, *, max_bins: int = 64
+) -> tuple[jax.Array, jax.Array]:
+    """ECE-sweep: equal-weight bins, as many as keep the bin means of the outcome rising.
+
+    Bins are added one by one until a bin's mean outcome falls below that of the bin before it
+    (Roelofs, Cain, Shlens & Mozer 2022); the error is that of the last number before. Ties are
+    never split.
+
+    Args:
+      conf_N, y_N, weight_N: as in `calibration_error`.
+      max_bins: where the search ends (static).
+
+    Returns:
+      The error and the number of bins; NaN and 0 when nothing weighs.
+    """
+    rank_N = distinct_ranks(jnp.where(weight_N > 0, conf_N, jnp.max(conf_N)))
+    zeros = jnp.zeros(conf_N.shape[0], conf_N.dtype)
+    columns = (jnp.ones_like(conf_N), conf_N, y_N)
+    kept = (jnp.where(weight_N > 0, weight_N * x, 0.0) for x in columns)
+    weight_G, conf_G, outcome_G = (zeros.at[rank_N].add(x) for x in kept)
+    edges = sweep_edges(weight_G, max_bins)
+    return sweep_from_groups(weight_G, conf_G, outcome_G, edges)

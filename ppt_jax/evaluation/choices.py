@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppt_jax.evaluation import calibration
+from ppt_jax.evaluation import calibration, discrimination
 from ppt_jax.evaluation.answers import Answers, Targets
 from ppt_jax.evaluation.calibration import BinSums
 from ppt_jax.evaluation.intervals import percentile_interval
@@ -126,7 +126,7 @@ def _deposits(conf_E: jax.Array, cells: int) -> jax.Array:
 
 
 _smooth_error = jax.jit(lambda grid_RM: calibration.smooth_error_from_grid(grid_RM)[0])
-_auroc = jax.jit(jax.vmap(calibration.auroc, in_axes=(None, None, 0)))
+_auroc = jax.jit(jax.vmap(discrimination.auroc, in_axes=(None, None, 0)))
 _bin_index = jax.jit(calibration.bin_index, static_argnames=("scheme", "bins"))
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from ppt_jax.evaluation import calibration
+from ppt_jax.evaluation import calibration, discrimination
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_order_padding_and_repetition_do_not_matter(scheme: calibration.Scheme) 
         first = calibration.calibration_error(c, y, w, scheme=scheme, bins=5)
         parts = calibration.brier_decomposition(c, y, w, scheme=scheme, bins=5)
         smooth = calibration.smooth_calibration_error(c, y, w)[0]
-        return np.array([first, *parts, smooth, calibration.auroc(c, y, w)])
+        return np.array([first, *parts, smooth, discrimination.auroc(c, y, w)])
 
     expected = both(*arguments)
     shuffled = rng.permutation(120)
@@ -190,9 +190,9 @@ def test_null_of_calibrated_confidences_matches_the_published_table() -> None:
 def test_auroc_agrees_with_scikit_learn_under_heavy_ties() -> None:
     c, y = sample(7, digits=1)
     w = np.random.default_rng(8).random(len(c))
-    found = calibration.auroc(jnp.asarray(c), jnp.asarray(y), jnp.asarray(w))
+    found = discrimination.auroc(jnp.asarray(c), jnp.asarray(y), jnp.asarray(w))
     np.testing.assert_allclose(found, roc_auc_score(y, c, sample_weight=w), rtol=1e-9)
-    assert np.isnan(calibration.auroc(jnp.asarray(c), jnp.ones(len(c)), jnp.asarray(w)))
+    assert np.isnan(discrimination.auroc(jnp.asarray(c), jnp.ones(len(c)), jnp.asarray(w)))
 
 
 def test_empty_input_is_nan_and_never_zero() -> None:
