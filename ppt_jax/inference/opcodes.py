@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.scipy import special
 
 TABLE_SIZE = 513
-TABLE_REACH = 6.0  # quantile tables span z in [-TABLE_REACH, TABLE_REACH]
+TABLE_REACH = 9.0  # quantile tables span z in [-TABLE_REACH, TABLE_REACH]
 # Means up to which counts are exact by recurrence (which ends there); beyond they come from a
 # Cornish-Fisher expansion whose law is within 3e-4 of the right one in total variation.
 EXACT_MEAN, EXACT_STEPS = 16.0, 64.0
@@ -285,7 +285,7 @@ BRANCHES: dict[str, Callable[[Operands], jax.Array]] = {
     "draw_normal": lambda o: _valid(o.b >= 0, o.a + o.b * o.z),
     "draw_lognormal": lambda o: _valid((o.a > 0) & (o.b >= 0), o.a * jnp.exp(o.b * o.z)),
     "draw_uniform": lambda o: _valid(o.a <= o.b, o.a + (o.b - o.a) * o.u),
-    "draw_wait": lambda o: _valid(o.a > 0, -o.a * jnp.log(jnp.maximum(1.0 - o.u, 6e-8))),
+    "draw_wait": lambda o: _valid(o.a > 0, -o.a * special.log_ndtr(-o.z)),
     "draw_table": _from_table,
     "draw_yes": lambda o: _valid((o.a >= 0) & (o.a <= 1), (o.u < o.a).astype(jnp.float32)),
     "draw_count": _count,

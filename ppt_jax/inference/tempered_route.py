@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ppt_jax.inference.kernel import MAX_ASKS, Request, interpret, padded
 from ppt_jax.inference.labels import LabelConfig, SoftLabel, ask_scale, tempered_label
+from ppt_jax.inference.points import BLOCK as SOBOL_BLOCK
 from ppt_jax.inference.points import SCRAMBLES, sobol_points
 from ppt_jax.inference.routes import Outcome, Prepared, nonfinite, requests_of
 from ppt_jax.inference.summary import (
@@ -171,10 +172,22 @@ def _compiled_run(rows: int, particles: int, wide: bool) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _points(latents: int, seed: int) -> tuple[jax.Array, jax.Array, list[jax.Array]]:
-    """``z_KLP`` and ``u_KLP`` of both scrambles, and ``z_LN`` of each."""
-    z_KLP, u_KLP = sobol_points(START, latents, seed)
-    halves = np.moveaxis(z_KLP, 1, 0).reshape(latents, SCRAMBLES, START)
-    return jnp.asarray(z_KLP), jnp.asarray(u_KLP), [jnp.asarray(halves[:, s]) for s in (0, 1)]
+    """``z_KLP`` and ``u_KLP`` of both scrambles, and ``z_LN`` of each, in random order.
+
+    In their own order every eighth Sobol point lies in the same eighth of the space, and
+    systematic resampling would take mostly those.
+    """
+    rng = np.random.default_rng([seed, 2_000_003])
+    order = np.concatenate([s * START + rng.permutation(START) for s in range(SCRAMBLES)])
+
+    def shuffled(x_KLP: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.moveaxis(x_KLP, 1, 0).reshape(latents, -1)[:, order]
+
+    z_LN, u_LN = (shuffled(x) for x in sobol_points(START, latents, seed))
+    z_KLP, u_KLP = (
+        jnp.asarray(np.moveaxis(x.reshape(latents, -1, SOBOL_BLOCK), 1, 0)) for x in (z_LN, u_LN)
+    )
+    return z_KLP, u_KLP, [jnp.asarray(half) for half in np.split(z_LN, SCRAMBLES, axis=1)]
 
 
 def _program(request: Request, rows: int) -> dict[str, Any]:
