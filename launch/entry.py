@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -68,9 +69,28 @@ def run_alone(main: Callable[[], None]) -> None:
     _run(without_config)
 
 
-def _run(main: Callable[[], None]) -> None:
+def run_with_paths(main: Callable[[Sequence[str]], None], *, least: int = 1) -> None:
+    """Runs ``main(paths)`` of an entry point whose arguments are paths; see `run`."""
+
+    def with_paths(paths: Sequence[str]) -> None:
+        for name in ("config", "workdir"):
+            if flags.FLAGS[name].present:
+                raise UserError(f"--{name} is not used by this command; see --help")
+        if len(paths) < least:
+            raise UserError(f"{least} or more paths are needed, got {len(paths)}; see --help")
+        main(paths)
+
+    _run(with_paths)
+
+
+def _run(main: Callable[..., None]) -> None:
+    with_paths = len(inspect.signature(main).parameters) > 0
+
     def guarded(arguments: Sequence[str]) -> None:
         try:
+            if with_paths:
+                main(arguments[1:])
+                return
             if len(arguments) > 1:
                 raise UserError(
                     f"unexpected argument {arguments[1]!r}; flags are written --name=value"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from ppt_jax.evaluation.readouts.language_model import Asked, LanguageModel
 from ppt_jax.evaluation.readouts.numbers import parse_answer
+from ppt_jax.evaluation.sampled import total_variation_floor
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,26 +88,16 @@ def read_samples(
 def sampling_floor(p_K: np.ndarray, samples: int) -> float:
     """Expected total variation between a distribution and the shares of k draws from it.
 
-    ``1/2 sum_k E|X_k / n - p_k|`` with ``X_k ~ Binomial(n, p_k)``; the mean absolute deviation of
-    a binomial is ``2 v C(n, v) p^v (1 - p)^(n - v + 1)`` with ``v = floor(n p) + 1`` (de Moivre).
+    What is missing to 1 counts as one more answer; see `sampled.total_variation_floor`.
 
     Args:
-      p_K: probabilities that sum to at most 1 (what is missing counts as one more answer).
+      p_K: probabilities that sum to at most 1.
       samples: n draws, at least 1.
 
     Example:
       >>> sampling_floor(np.array([0.5, 0.5]), 1)
       0.5
     """
-    p_K = np.append(p_K, max(0.0, 1.0 - float(np.sum(p_K))))
-    p_K = p_K[(p_K > 0) & (p_K < 1)]
-    v_K = np.floor(samples * p_K) + 1
-    log_terms = (
-        special.gammaln(samples + 1)
-        - special.gammaln(v_K + 1)
-        - special.gammaln(samples - v_K + 1)
-        + v_K * np.log(p_K)
-        + (samples - v_K + 1) * np.log1p(-p_K)
-    )
-    deviation_K = 2 * v_K * np.exp(log_terms) / samples
-    return float(0.5 * deviation_K.sum())
+    full_K = np.append(p_K, max(0.0, 1.0 - float(np.sum(p_K))))
+    with jax.enable_x64(True):
+        return float(total_variation_floor(jnp.asarray(full_K), samples))
