@@ -121,13 +121,13 @@ def _score_recordings(name: str) -> None:
     settings = protocol.ScoreSettings(
         replicates=REPLICATES.value, level=LEVEL.value, seed=SEED.value, splits=SPLITS.value
     )
-    if DATA_DIR.value is None:
-        if not hasattr(module, "score_data"):
-            raise UserError(f"--data_dir=DIR is missing: the data of benchmark {name!r}")
+    if DATA_DIR.value is None and hasattr(module, "score_data"):
         if options:
             raise UserError(f"--option={next(iter(options))}=...: needs --data_dir")
         scored = module.score_data(paths, settings)
     else:
+        if DATA_DIR.value is None and protocol.needs_data(name):
+            raise UserError(f"--data_dir=DIR is missing: the data of benchmark {name!r}")
         benchmark = protocol.load(name, DATA_DIR.value, **options)
         scored = benchmark.score_recordings(paths, settings)
     _write_scored(name, paths, options, scored)

@@ -35,6 +35,12 @@ class _Answered:
     probs_K: np.ndarray | None  # mean over trials, not renormalised
     named: list[int | None]  # options named in text, None where none was found
 
+    @property
+    def given_K(self) -> np.ndarray:
+        """The probabilities, where they are known to exist."""
+        assert self.probs_K is not None
+        return self.probs_K
+
 
 def score_choices(
     task: str,
@@ -114,7 +120,7 @@ def _subset_rows(
     in_words = [a for a in answers if a.named]
     if with_probs:
         for a in with_probs:
-            logp = np.log(np.maximum(a.probs_K, _LEAST))  # type: ignore[call-overload]
+            logp = np.log(np.maximum(a.given_K, _LEAST))
             target = a.question.target(split, task)
             items.append(target.answered(model, logp, readout="probs"))
         config = EvaluationConfig(
@@ -175,7 +181,7 @@ def _extra_rows(
     rows: list[Row] = []
     known = [a for a in answers if a.question.truth.answer is not None]
     if known:
-        top_N = np.array([a.probs_K.max() / a.probs_K.sum() for a in known])  # type: ignore
+        top_N = np.array([a.given_K.max() / a.given_K.sum() for a in known])
         right_N = np.array([_share(a.probs_K, [a.question.truth.answer]) for a in known])
         resampler = Resampler([a.question.cluster_id for a in known], settings)
         index_N = np.minimum((top_N * TOP_BINS + 1e-6).astype(np.int64), TOP_BINS - 1)
@@ -184,7 +190,7 @@ def _extra_rows(
         def error(w_RN: np.ndarray, y_N: np.ndarray = right_N) -> np.ndarray:
             w_RN = np.atleast_2d(w_RN)
             sums = [(w_RN * x) @ member_NB for x in (np.ones_like(top_N), top_N, y_N)]
-            binned = calibration.BinSums(*sums, *sums)  # type: ignore[arg-type]
+            binned = calibration.BinSums(*sums, *sums)
             return np.asarray(calibration.error_from_sums(binned))
 
         rng = np.random.default_rng([settings.seed, 3])

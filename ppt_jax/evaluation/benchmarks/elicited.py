@@ -3,7 +3,7 @@
 `read_forecast` turns the cells of one answer into a normal, beta or log-normal forecast, or says
 why it is none. `Forecasts` holds many and scores them with `ppt_jax.evaluation.continuous`.
 
-Axes: N answers.
+Axes: N answers, T trials, Q quartiles, R replicates.
 """
 
 from __future__ import annotations
@@ -233,3 +233,33 @@ def _score_lognormal(mu: np.ndarray, sigma: np.ndarray, y: np.ndarray) -> np.nda
     shifted = np.where(y > 0, special.ndtr(w - sigma), 0.0)
     crps = y * (2 * cdf - 1) - 2 * mean * (shifted + special.ndtr(sigma / np.sqrt(2)) - 1)
     return np.stack([mean, sd, cdf, crps])
+
+
+def quartile_error(
+    pit_N: np.ndarray, trial_N: np.ndarray, trials: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Function of weights [R, N] that gives per trial the mean |share - 25| in points [R, T]."""
+    quartile_N = np.clip((pit_N * 4).astype(np.int64), 0, 3)
+    member_NTQ = np.zeros((len(pit_N), trials, 4))
+    member_NTQ[np.arange(len(pit_N)), trial_N, quartile_N] = 1.0
+    flat = member_NTQ.reshape(len(pit_N), trials * 4)
+
+    def error(weights_RN: np.ndarray) -> np.ndarray:
+        counts_RTQ = (weights_RN @ flat).reshape(-1, trials, 4)
+        share = counts_RTQ / counts_RTQ.sum(axis=2, keepdims=True)
+        return 100 * np.abs(share - 0.25).mean(axis=2)
+
+    return error
+
+
+def quartile_null(n: int, seed: int) -> tuple[float | None, float | None]:
+    """Mean and 95% quantile of the quartile error when n independent PITs are uniform.
+
+    The trials of a model share their questions and mostly their errors; the null draws one PIT a
+    question, as if the trials agreed, so its 95% quantile is on the safe side.
+    """
+    if not n:
+        return None, None
+    counts = np.random.default_rng([seed, 2]).multinomial(n, [0.25] * 4, 20_000)
+    errors = 100 * np.abs(counts / n - 0.25).mean(axis=1)
+    return float(errors.mean()), float(np.quantile(errors, 0.95))

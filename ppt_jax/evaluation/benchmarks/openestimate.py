@@ -38,12 +38,12 @@ from ppt_jax.evaluation.benchmarks.protocol import (
     ScoreSettings,
     Truth,
 )
+from ppt_jax.evaluation.benchmarks.recordings import name_of
 from ppt_jax.evaluation.benchmarks.summaries import Estimate, Resampler, plain_table, shown
 
 NAME = "openestimate"
 SAMPLES = "5"  # errors are relative to posteriors from this many real samples
 LEVELS = (0.5, 0.9, 0.95)
-_TRIAL = re.compile(r"^(?P<model>.+)_trial(?P<trial>[^_]+)$")
 _TRUTH_TOLERANCE = 1e-6  # relative; recorded truths are the file's, printed in full
 _LEAST_SD = 0.5  # of target bins on the 0..100 scale, as published
 
@@ -265,13 +265,6 @@ class _Answer:
     where: str
 
 
-def _name_of(path: pathlib.Path) -> tuple[str, str]:
-    """Model and trial of a recording by its file name."""
-    stem = path.stem if path.stem != "processed_results" else path.parent.name
-    match = _TRIAL.match(stem)
-    return (match["model"], match["trial"]) if match else (stem, "0")
-
-
 def _matches(row: Cells, variable: Variable) -> bool | None:
     """Whether a row is about this variable; None when it says nothing but the key."""
     truth = row.number("ground_truth")
@@ -325,7 +318,8 @@ def _read_recording(
 ) -> tuple[str, str, str, list[_Answer]]:
     """Model, domain, trial and answers of one file."""
     rows = read_csv(path, required=("variable",))
-    model, trial = _name_of(path)
+    named = path.with_stem(path.parent.name) if path.stem == "processed_results" else path
+    model, trial = name_of(named)
     domain = _domain_of(path, rows, domains)
     answers: list[_Answer] = []
     seen: dict[str, str] = {}
@@ -398,34 +392,6 @@ class _ModelScore:
     cells: list[str]
 
 
-def _quartile_error(pit_N: np.ndarray, trial_N: np.ndarray, trials: int) -> Any:
-    """Function of weights [R, N] that gives per trial the mean |share - 25| in points [R, T]."""
-    quartile_N = np.clip((pit_N * 4).astype(np.int64), 0, 3)
-    member_NTQ = np.zeros((len(pit_N), trials, 4))
-    member_NTQ[np.arange(len(pit_N)), trial_N, quartile_N] = 1.0
-    flat = member_NTQ.reshape(len(pit_N), trials * 4)
-
-    def error(weights_RN: np.ndarray) -> np.ndarray:
-        counts_RTQ = (weights_RN @ flat).reshape(-1, trials, 4)
-        share = counts_RTQ / counts_RTQ.sum(axis=2, keepdims=True)
-        return 100 * np.abs(share - 0.25).mean(axis=2)
-
-    return error
-
-
-def _quartile_null(n: int, settings: ScoreSettings) -> tuple[float | None, float | None]:
-    """Mean and 95% quantile of the quartile error when n independent PITs are uniform.
-
-    The trials of a model share their questions and mostly their errors; the null draws one PIT a
-    question, as if the trials agreed, so its 95% quantile is on the safe side.
-    """
-    if not n:
-        return None, None
-    counts = np.random.default_rng([settings.seed, 2]).multinomial(n, [0.25] * 4, 20_000)
-    errors = 100 * np.abs(counts / n - 0.25).mean(axis=1)
-    return float(errors.mean()), float(np.quantile(errors, 0.95))
-
-
 def _score_model(
     model: str, variables: Sequence[Variable], answers: Sequence[_Answer], settings: ScoreSettings
 ) -> _ModelScore:
@@ -447,7 +413,7 @@ def _score_model(
     with_ratio = bool(len(good)) and bool(np.isfinite(unit_N).all())
     nothing = Estimate(math.nan)
     found: dict[str, tuple[Estimate, bool | None, dict[str, Any]]] = {}
-    by_trial = _quartile_error(scores.pit_N, trial_N, len(used))
+    by_trial = elicited.quartile_error(scores.pit_N, trial_N, len(used))
     ece = clusters.statistic(lambda w: np.nanmean(by_trial(w), axis=1)) if good else nothing
     spread = (
         clusters.statistic(lambda w: np.nanstd(by_trial(w), axis=1, ddof=1))
@@ -455,7 +421,7 @@ def _score_model(
         else nothing
     )
     per_trial = round(len(good) / len(used)) if used else 0
-    null_mean, null_q95 = _quartile_null(per_trial, settings)
+    null_mean, null_q95 = elicited.quartile_null(per_trial, settings.seed)
     found["ece_quartile"] = (ece, False, {"null_mean": null_mean, "null_q95": null_q95})
     found["ece_quartile_sd"] = (spread, None, {})
     for name, x_N in (("error_ratio", error_N), ("crps_ratio", crps_N)):
@@ -513,7 +479,7 @@ def _table(
     settings: ScoreSettings,
 ) -> str:
     clusters = Counter(v.cluster for v in variables)
-    null_mean, null_q95 = _quartile_null(len(variables), settings)
+    null_mean, null_q95 = elicited.quartile_null(len(variables), settings.seed)
     head = (
         *("model", "answers", "failed", "ECE (sd)", f"ECE {100 * settings.level:.0f}% CI"),
         *("error ratio median / mean", "CRPS ratio median", "coverage 50 / 90 / 95"),

@@ -1,6 +1,6 @@
 """Words of probability: which number people give to "likely", "little chance", and the like.
 
-Layout of `perceptions` (Nagle; 46 people x 17 phrases, ``probly.csv``): one column a phrase, one row
+Layout of `perceptions` (46 people x 17 phrases, ``probly.csv``): one column a phrase, one row
 a person, cells 0..100. Without a model the data say how reliable people are; with recordings (item
 id: the phrase) a model's numbers are compared with the people's means.
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -143,7 +144,11 @@ def score_data(paths: Paths, settings: ScoreSettings) -> Scored:
         sheet = read_sheet(path)
         failures += sheet.failures
         people, cells = len(sheet.values_SN), sheet.values_SN.size
-        common = {"task": NAME, "split": sheet.name, "n_parse_fail": len(sheet.failures)}
+        common: dict[str, Any] = {
+            "task": NAME,
+            "split": sheet.name,
+            "n_parse_fail": len(sheet.failures),
+        }
         found = humans.reliability(sheet.values_SN, settings)
         rows += humans.reliability_rows(found, n=cells, people=people, common=common)
         lines = []

@@ -261,12 +261,19 @@ def load_options(name: str, options: Mapping[str, Any]) -> None:
             raise BenchmarkError(f"{name}: unknown option {option!r}; known: {known}")
 
 
-def load(name: str, directory: str | os.PathLike[str], **options: Any) -> Benchmark:
+def needs_data(name: str) -> bool:
+    """Whether a benchmark cannot be loaded without a directory."""
+    parameter = inspect.signature(module_of(name).load).parameters["directory"]
+    return parameter.default is inspect.Parameter.empty
+
+
+def load(name: str, directory: str | os.PathLike[str] | None = None, **options: Any) -> Benchmark:
     """Loads a benchmark from a directory (or file) that the user names.
 
     Args:
       name: see `names`.
-      directory: where its files are; docs/benchmarks.md says how to obtain them.
+      directory: where its files are; docs/benchmarks.md says how to obtain them. May be left out
+        for benchmarks that make their questions (`needs_data`).
       **options: options of that benchmark's ``load``, e.g. ``domain="nhanes"``.
 
     Raises:
@@ -279,6 +286,11 @@ def load(name: str, directory: str | os.PathLike[str], **options: Any) -> Benchm
     """
     module = module_of(name)
     load_options(name, options)
+    if directory is None:
+        if needs_data(name):
+            raise BenchmarkError(f"benchmark {name!r} needs the directory of its data")
+        made: Benchmark = module.load(**options)
+        return made
     path = pathlib.Path(directory)
     if not path.exists():
         raise BenchmarkError(f"{path}: no such file or directory (data of benchmark {name!r})")

@@ -108,6 +108,7 @@ def read_recordings(
       BenchmarkError: an unknown question, an answer given twice, probabilities that are none.
     """
     known = {question.id: question for question in questions}
+    folded = {question.id.casefold(): question for question in questions}
     found: list[Recording] = []
     seen: dict[tuple[str, str, str], str] = {}
     for path in expand(paths, (".csv", ".jsonl")):
@@ -117,7 +118,7 @@ def read_recordings(
             item = _first(row, ("item_id", "id", "question_id", *id_columns))
             if item == "":
                 raise BenchmarkError(f"{where}: no item_id; it names the question")
-            question = known.get(item) or known.get(" ".join(item.split()))
+            question = known.get(item) or folded.get(" ".join(item.split()).casefold())
             if question is None:
                 raise BenchmarkError(
                     f"{where}: item {item!r} is no question of this benchmark"
