@@ -16,7 +16,8 @@ import ml_collections
 import numpy as np
 
 from launch.settings import build, resolved
-from launch.stages import model_config, packing_config, seeded
+from launch.source import base_params, model_config
+from launch.stages import packing_config, seeded
 from launch.workdir import read_seconds
 from ppt_jax import __version__
 from ppt_jax.data.dataset import Dataset, open_dataset
@@ -33,8 +34,9 @@ from ppt_jax.evaluation.items import Item, Target
 from ppt_jax.evaluation.readout import read_answers
 from ppt_jax.evaluation.report import write_report
 from ppt_jax.evaluation.tables import EvaluationConfig, evaluate, write_evaluation
+from ppt_jax.models.adapters import with_adapters
 from ppt_jax.models.answers import StopSets, answer_log_probs
-from ppt_jax.models.decoder import Params, count_parameters, make_apply
+from ppt_jax.models.decoder import DecoderConfig, Params, count_parameters, make_apply
 from ppt_jax.progress import Progress
 from ppt_jax.training.loop import TrainConfig, initial_params, load_params
 
@@ -88,7 +90,7 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     data = open_dataset(workdir / "dataset", verify=True)
     corpus = _read(workdir / "corpus.json")
     summary = _read(workdir / "labels" / "summary.json")
-    models, answers = _models(config, workdir)
+    decoder, models, answers = _models(config, workdir)
     items: list[Item] = []
     fit: list[Item] = []
     for split in ("validation", *settings.splits):
@@ -104,7 +106,7 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     labels = [(record.motif, ask.kind, ask.target_K) for record in training for ask in record.asks]
     ranks = [ask.true_rank for record in training for ask in record.asks]
     result = evaluate(items, fit, labels, settings)
-    header = _header(config, workdir, data, models)
+    header = _header(config, decoder, workdir, data, models)
     write_evaluation(workdir, result, {**header, "config": resolved(config)})
     inputs = ReportInputs(
         evaluation=result,
@@ -119,20 +121,25 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
 
 def _models(
     config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> tuple[dict[str, Params], Callable[[Dataset, str, Mapping[str, Params]], Iterator[Item]]]:
-    """The parameters before and after, and the function that lets them answer a split."""
+) -> tuple[
+    DecoderConfig,
+    dict[str, Params],
+    Callable[[Dataset, str, Mapping[str, Params]], Iterator[Item]],
+]:
+    """The decoder, its parameters before and after, and how they answer a split."""
     tokenizer = load_tokenizer(workdir / "tokenizer")
-    compiler = Compiler(tokenizer)
+    decoder = model_config(config, len(tokenizer))
+    compiler = Compiler(tokenizer, decoder.vocab_size)
     shapes = packing_config(config, "evaluation_packing", "full")
     train_settings = build(TrainConfig, seeded(config, "train"), "train")
-    decoder = model_config(config, compiler.vocab_size)
     folder = workdir / "train"
-    before = (
-        load_params(folder, decoder, "lm")
-        if train_settings.lm_steps
-        else initial_params(train_settings, decoder)
-    )
-    models = {"before": before, "after": load_params(folder, decoder, "best")}
+    base = base_params(config, decoder, train_settings.mesh)
+    if base is None:
+        base = initial_params(train_settings, decoder)
+    elif decoder.adapter_rank:
+        base = with_adapters(base, decoder, jax.random.key(config.seed))
+    before = load_params(folder, decoder, "lm", base=base) if train_settings.lm_steps else base
+    models = {"before": before, "after": load_params(folder, decoder, "best", base=base)}
     apply = make_apply(decoder)
 
     @functools.cache
@@ -166,17 +173,18 @@ def _models(
 
                 yield from read_answers(name, targets, batches, logp_of)
 
-    return models, answers
+    return decoder, models, answers
 
 
 def _header(
     config: ml_collections.ConfigDict,
+    model: DecoderConfig,
     workdir: pathlib.Path,
     data: Dataset,
     models: Mapping[str, Params],
 ) -> dict[str, str]:
     """What the report's header card shows."""
-    model, steps = config.model, config.train.steps
+    steps = config.train.steps
     asks = ", ".join(f"{name} {size['asks']:,}" for name, size in data.counts.items())
     scenarios = sum(size["scenarios"] for size in data.counts.values())
     seconds = read_seconds(workdir)

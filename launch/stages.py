@@ -16,12 +16,12 @@ import ml_collections
 
 from launch.entry import nearest
 from launch.settings import build, resolved
+from launch.source import base_params, model_config, source_config, source_fingerprint
 from launch.workdir import SECTIONS, Workdir
 from ppt_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ppt_jax.data.packing import PackConfig
-    from ppt_jax.models.decoder import DecoderConfig
 
 Stage = Callable[[ml_collections.ConfigDict, pathlib.Path], None]
 
@@ -49,6 +49,7 @@ def dataset(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     from ppt_jax.data.dataset import build_dataset
     from ppt_jax.data.tokenizer import (
         TokenizerConfig,
+        load_tokenizer,
         save_tokenizer,
         train_tokenizer,
         training_texts,
@@ -58,7 +59,11 @@ def dataset(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     packing_config(config, "evaluation_packing", "full")
     settings = build(TokenizerConfig, config.data.tokenizer, "data.tokenizer")
     built = build_dataset(workdir / "labels", workdir / "dataset")
-    tokenizer = train_tokenizer(training_texts(built.split("train")), settings)
+    source = source_config(config)
+    if source.path:
+        tokenizer = load_tokenizer(source.path)
+    else:
+        tokenizer = train_tokenizer(training_texts(built.split("train")), settings)
     save_tokenizer(tokenizer, workdir / "tokenizer")
     counts = ", ".join(f"{name} {size['asks']}" for name, size in built.counts.items())
     print(f"dataset: asks by split: {counts}; vocabulary {len(tokenizer)}")
@@ -81,8 +86,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     packing = packing_config(config, "packing", "train")
     data = open_dataset(workdir / "dataset", verify=True)
     tokenizer = load_tokenizer(workdir / "tokenizer")
-    compiler = Compiler(tokenizer)
-    model = model_config(config, compiler.vocab_size)
+    model = model_config(config, len(tokenizer))
+    compiler = Compiler(tokenizer, model.vocab_size)
     trees = {name: compiler.trees(data.split(name)) for name in ("train", "validation")}
     processes = {"process_index": jax.process_index(), "process_count": jax.process_count()}
 
@@ -108,7 +113,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             "dataset": data.fingerprint,
             "tokenizer": content_hash(tokenizer.backend_tokenizer.to_str()),
             "packing": resolved(config.data),
+            "source": source_fingerprint(config),
         },
+        params=base_params(config, model, settings.mesh),
     )
     if not result.finished:
         raise KeyboardInterrupt
@@ -159,13 +166,6 @@ def packing_config(config: ml_collections.ConfigDict, name: str, mode: str) -> P
     return build(PackConfig, {**section.to_dict(), "mode": mode}, f"data.{name}")
 
 
-def model_config(config: ml_collections.ConfigDict, vocab_size: int) -> DecoderConfig:
-    """The `DecoderConfig` of ``config.model`` for a tokenizer of `vocab_size` ids."""
-    from ppt_jax.models.decoder import DecoderConfig
-
-    return build(DecoderConfig, {"vocab_size": vocab_size, **_section(config, "model")}, "model")
-
-
 def check_config(config: ml_collections.ConfigDict) -> None:
     """Builds every room's settings, so that a bad field is refused before hours of work.
 
@@ -197,7 +197,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     train_settings = build(TrainConfig, seeded(config, "train"), "train")
     if train_settings.lm_steps:
         packing_config(config, "text_packing", "text")
-    model_config(config, 2048)
+    model_config(config, 2048 if not source_config(config).path else 1)
     build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
 
 

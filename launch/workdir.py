@@ -19,7 +19,7 @@ from ppt_jax.storage import write_atomic
 SECTIONS: dict[str, tuple[str, ...]] = {
     "author": ("seed", "author"),
     "label": ("seed", "label"),
-    "dataset": ("seed", "data"),
+    "dataset": ("seed", "data", "source"),
     "train": ("seed", "model", "train"),
     "evaluate": ("seed", "evaluate"),
 }
