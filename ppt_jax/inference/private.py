@@ -8,8 +8,7 @@ same when the likelihood terms ``t`` that depend on it are replaced by one,
 for every fixed value of the other latents. The nodes between ``s`` and those terms are written once
 a state, and what no longer depends on ``s`` is shared, so hidden states along a chain become the
 backward recursion. Sums over fewer dimensions mean fewer wasted particles and no indicator noise.
-Hard facts that other latents have a part in stay terms of their own (tempering softens them one by
-one), and with them the discrete latents that they are about.
+A hard fact becomes the chance that it holds.
 
 Source: Murray, Lunden, Kudlicka, Broman, Schoen (2018), Delayed sampling and automatic
 Rao-Blackwellization of probabilistic programs.
@@ -25,8 +24,6 @@ from ppt_jax.inference.table import proposed_draws
 
 MAX_NODES = 700
 MAX_STATES = 16
-# Bits of `_Elimination.reach`: depends on a latent that stays, on a hard fact about such a one.
-OTHER, FACT, FIRST = 1, 2, 4
 
 
 def state_count(program: Program, node: Node) -> int | None:
@@ -48,7 +45,7 @@ class _Elimination:
     def __init__(self, program: Program, sites: dict[int, int]) -> None:
         self.graph = Graph(program.nodes)
         self.states = sites
-        self.bit = {site: FIRST << i for i, site in enumerate(sites)}
+        self.bit = {site: 1 << i for i, site in enumerate(sites)}
         self.reach: list[int] = []
         self.terms = list(program.loglik)  # a given told twice counts twice
         self.other_roots = [*program.asks, *program.ask_priors]
@@ -60,9 +57,7 @@ class _Elimination:
             node, mask = self.graph.nodes[number], self.bit.get(number, 0)
             for arg in node.args:
                 mask |= self.reach[arg]
-            if node.op.startswith("draw:") and number not in self.bit:
-                mask |= OTHER
-            self.reach.append(mask | (FACT if node.op == "fact" and mask & OTHER else 0))
+            self.reach.append(mask)
 
     def size(self, terms: list[int]) -> int:
         return len(reachable(self.graph.nodes, [*terms, *self.other_roots]))
@@ -132,7 +127,7 @@ class _Elimination:
             gone = set(terms)
             left = [*(term for term in self.terms if term not in gone), total]
             grown = self.size(left)
-            if grown > max(max_nodes, size) or self.reach[total] & FACT:
+            if grown > max(max_nodes, size):
                 continue
             self.terms, size, changed = left, grown, True
             for other in open_sites:

@@ -128,6 +128,7 @@ class _Assembly:
         self.shifts: dict[int, float] = {}  # of log-likelihoods: constant to be added to the row
         self.proposals: dict[int, list[tuple[int, int]]] = {}  # node -> (shape ref, column)
         self.extra = len(program.latents)
+        self.has_facts = any(node.op == "fact" for node in program.nodes)
         self.uses = collections.Counter(program.loglik)
         for node in program.nodes:
             self.uses.update(node.args)
@@ -263,6 +264,18 @@ class _Assembly:
         (a, k), (b, m) = (self.term(None, arg) for arg in self.program.nodes[number].args)
         return self.emit("log_add", a, b, m=m - k), k
 
+    def holds_facts(self, number: int) -> bool:
+        """Whether a term is a sum over branches with hard facts in them."""
+        nodes = self.program.nodes
+        return self.has_facts and any(nodes[n].op == "fact" for n in reachable(nodes, [number]))
+
+    def may_fail(self, number: int) -> tuple[int, int]:
+        """A term that may be ``-inf`` as a finite row, 0 where it is, and whether it is not."""
+        row, shift = self.term(None, number)
+        holds = self.emit("ne", row, self.const(-math.inf))
+        finite = self.emit("if", holds, row, self.const(-shift))
+        return (self.emit("plus", finite, self.const(shift)) if shift else finite), holds
+
     def see(self, family: str, total: int, x: float, args: list[int]) -> tuple[int, float]:
         """The row of ``total`` plus the log density of an observation, and a constant to add."""
         if family == "successes" and x >= 0 and x == math.floor(x):
@@ -353,18 +366,22 @@ def assemble(program: Program) -> Table:
     affected = reachable(program.nodes, roots) & assembly.proposals.keys()
     same = affected == reachable(program.nodes, program.ask_priors) & assembly.proposals.keys()
     base = total = prior if same else assembly.proposal_weights(roots)
-    facts = [number for number in program.loglik if program.nodes[number].op == "fact"]
-    shift = 0.0
+    violations, shift = assembly.const(0.0), 0.0
+    facts = []
     for number in program.loglik:
-        if number not in facts:
+        if program.nodes[number].op == "fact":
+            facts.append(assembly.refs[program.nodes[number].args[0]])
+        elif assembly.holds_facts(number):
+            part, holds = assembly.may_fail(number)
+            total = assembly.emit("plus", total, part)
+            facts.append(holds)
+        else:
             total, constant = assembly.term(total, number)
             shift += constant
     if shift:
         total = assembly.emit("plus", total, assembly.const(shift))
-    violations = assembly.const(0.0)
-    for number in facts:
-        broken = assembly.emit("not", assembly.refs[program.nodes[number].args[0]])
-        violations = assembly.emit("add", violations, broken)
+    for holds in facts:
+        violations = assembly.emit("add", violations, assembly.emit("not", holds))
     weight = total
     if facts:
         weight = assembly.emit("fact", total, assembly.emit("not", violations))

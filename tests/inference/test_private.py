@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -15,7 +16,7 @@ from ppt_jax.inference.kernel import evaluate_table
 from ppt_jax.inference.private import state_count, sum_out_private
 from ppt_jax.inference.program import Program, lower
 from ppt_jax.inference.simulate import evaluate, node_values
-from ppt_jax.inference.table import assemble
+from ppt_jax.inference.table import Table, assemble
 from ppt_jax.scenario.document import Scenario, parse_scenario
 from scripts.random_programs import random_document
 from tests.inference.corpus import ask, node, scenario
@@ -147,11 +148,12 @@ CASES: dict[str, tuple[Scenario, set[str]]] = {
                 "beats(m, lazy, noise=0.5)",
                 "bit or lazy",
                 "w > 0.5",
+                "m + bit > -3",
             ],
             [ask("rank", "m")],
             sets={"day": DAYS},
         ),
-        {"m", "w", "k", "v"},
+        {"m", "w", "v"},
     ),
 }
 
@@ -209,17 +211,39 @@ def test_latents_of_asks_and_draws_by_proposal_stay() -> None:
     assert set(sum_out_private(lower(one)).latents) == {"asked", "shape", "w"}
 
 
-def test_a_fact_that_a_state_does_not_settle_keeps_its_latent() -> None:
+def test_a_hard_fact_becomes_its_chance_and_fails_by_count() -> None:
+    """Who pulls harder, when either may be lazy: smooth where some laziness explains it."""
     one = scenario(
         [
-            node("m", "normal(mean=0, sd=1)"),
-            node("bit", "yes(p=0.5)"),
-            node("y", "normal(mean=m + bit, sd=1)"),
+            node("strength", "normal(mean=5, sd=1)", "who"),
+            node("lazy", "yes(p=0.3)", "who"),
+            node("pull", "strength[who] * (0.5 if lazy[who] else 1)", "who"),
         ],
-        ["y == 2", "m + bit > 0"],
-        [ask("value", "m", low=-4, high=4)],
+        ["pull['Ann'] > pull['Bob']", "strength['Ann'] < strength['Bob']"],
+        [ask("value", "strength['Ann']", low=0, high=10)],
+        sets={"who": ["Ann", "Bob"]},
     )
-    assert set(sum_out_private(lower(one)).latents) == {"m", "bit"}
+    reduced = sum_out_private(lower(one))
+    assert set(reduced.latents) == {"strength[Ann]", "strength[Bob]"}
+    table = assemble(reduced)
+    size = 2048
+    z_LP = np.zeros((2, size))
+    ann, bob = (reduced.latents.index(f"strength[{who}]") for who in ("Ann", "Bob"))
+    z_LP[ann, :4], z_LP[bob, :4] = [-4, -0.5, 2, -4.4], [4, 0.5, -2, 0]
+    out = np.array(rows_of(table, z_LP))[:, :4]
+    weight, soft, violations = out
+    np.testing.assert_array_equal(violations, [1, 0, 1, 1])  # far apart, near, and the fact itself
+    np.testing.assert_allclose(soft[1:3], np.log([0.3 * 0.7, 1.0]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(np.isinf(weight), violations > 0)
+    assert np.isfinite(soft).all()
+
+
+def rows_of(table: Table, z_LP: np.ndarray) -> list[np.ndarray]:
+    """The weight, soft and violations rows of a table's run."""
+    places = (table.weight_row, table.soft_row, table.violations_row)
+    return list(
+        evaluate_table(dataclasses.replace(table, ask_rows=places, ask_prior_rows=places), z_LP)[0]
+    )
 
 
 def test_a_state_that_cannot_be_needs_no_value() -> None:
