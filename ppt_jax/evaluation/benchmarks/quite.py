@@ -5,6 +5,9 @@ some evidence, a query; the reply is a probability, right when it is within a re
 1e-4, and the root mean squared error counts a reply without a number as 0.5. The exact posterior is
 the target. Questions about one network share its premises, so intervals resample networks.
 
+Where the evidence is impossible the files give -1 as the answer: a reply of -1 is right there, and
+such questions have no error (RMSE and MAE leave them out).
+
 Files: ``<network>.json`` and ``Metadata.csv`` (for the splits).
 """
 
@@ -42,6 +45,11 @@ NAME = "quite"
 PREMISES = {"numeric": "numeric_premises", "wep": "wep_based_premises"}
 RELATIVE_TOLERANCE = 1e-4
 UNPARSED = 0.5
+IMPOSSIBLE = -1.0
+_HOW = (
+    "Work it out exactly. End with one line: P = NUMBER (between 0 and 1; -1 if what was observed "
+    "cannot happen)"
+)
 _STATED = re.compile(r"(?i)\bp(?:robability)?\s*(?:=|:|is)\s*([-+]?[\d.,]+(?:e[-+]?\d+)?\s*%?)")
 
 
@@ -125,7 +133,9 @@ def _network(
                 f"{path}: pair {pair.get('id') if isinstance(pair, dict) else pair!r}: field "
                 f"{error} is missing or odd"
             ) from None
-        if not 0 <= exact <= 1:
+        if exact == IMPOSSIBLE and answer == "scale":
+            continue  # no integer 0..100 says so
+        if not 0 <= exact <= 1 and exact != IMPOSSIBLE:
             raise BenchmarkError(f"{path}: pair {pair['id']}: answer {exact} is not in [0, 1]")
         story = "\n".join(told)
         if evidence:
@@ -139,9 +149,7 @@ def _network(
                 kind="number" if number else "chance",
                 story=story,
                 question=query.strip(),
-                scale="Work it out exactly. End with one line: P = NUMBER (between 0 and 1)"
-                if number
-                else "Chance from 0 to 100.",
+                scale=_HOW if number else "Chance from 0 to 100.",
                 truth=Truth(
                     kind="posterior",
                     value=exact if number else 100 * exact,
@@ -203,10 +211,12 @@ def _score(
 
 
 def _value(r: Recording) -> float | None:
-    """The probability that a recording states, in [0, 1]; None when it states none."""
+    """The probability that a recording states, in [0, 1], or -1; None when it states none."""
     if r.probs_K is not None:
         return float(r.probs_K @ np.arange(len(r.probs_K)) / r.probs_K.sum()) / 100
     value = r.number()
+    if value == IMPOSSIBLE and r.question.kind == "number":
+        return value
     if value is not None and r.question.kind == "chance" and "%" not in r.answer:
         value /= 100
     return value if value is not None and 0 <= value <= 1 else None
@@ -230,11 +240,14 @@ def _rows(
         np.float64,
     )
     resampler = Resampler([r.question.cluster_id for r in given], settings)
-    square = resampler.mean((stated_N - exact_N) ** 2)
+    possible_N = (exact_N != IMPOSSIBLE).astype(np.float64)
+    stated_N = np.where(stated_N == IMPOSSIBLE, UNPARSED, stated_N)  # no probability either
+    gap_N = np.where(possible_N > 0, stated_N - exact_N, 0.0)
+    square = resampler.ratio(gap_N**2, possible_N)
     estimates = {
         "accuracy": (resampler.mean(right_N), True),
         "rmse": (Estimate(*(math.sqrt(x) for x in (square.value, square.low, square.high))), False),
-        "mae": (resampler.mean(np.abs(stated_N - exact_N)), False),
+        "mae": (resampler.ratio(np.abs(gap_N), possible_N), False),
     }
     failed = sum(value is None for value in values)
     rows = [
