@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from ppt_jax.errors import UserError
-from ppt_jax.inference import exact
+from ppt_jax.inference.discrete_route import discrete_route
+from ppt_jax.inference.elimination import MAX_COST
+from ppt_jax.inference.gates import failed_gate, missed_range, promising, with_shift
 from ppt_jax.inference.labels import LabelConfig, SoftLabel
 from ppt_jax.inference.numpyro_tiers import (
     INAPPLICABLE,
@@ -20,14 +22,13 @@ from ppt_jax.inference.routes import (
     Outcome,
     Prepared,
     evidence_reaches_asks,
-    exact_route,
     prepare,
     table_route,
 )
+from ppt_jax.inference.tempered_route import tempered_route
 from ppt_jax.progress import Progress
 from ppt_jax.scenario.document import Scenario
 
-MAX_CELLS = 1 << 25  # nodes times joint states of an enumeration, about 256 MB
 PORTION = 64  # scenarios prepared and tried together; has no effect on labels
 
 
@@ -67,31 +68,21 @@ class Reject:
     tried: tuple[str, ...] = ()
 
 
-def failed_gate(outcome: Outcome, config: LabelConfig) -> str:
-    """The first gate that a weighted outcome does not pass, or an empty string."""
-    for label in outcome.labels:
-        if label.route == "exact":
-            continue
-        if not label.ess > config.min_ess:
-            return f"effective sample size {label.ess:.0f}"
-        if not outcome.max_weight < config.max_weight:
-            return f"one particle holds {outcome.max_weight:.3f} of the weight"
-        close = label.ess > config.pair_ess and label.disagreement < config.pair_error
-        if not (label.predicted < config.max_error or close) or label.error >= config.max_error:
-            return f"ask {label.ask_id!r}: error {label.error:.3f}"
-    return ""
-
-
-def missed_range(outcome: Outcome, config: LabelConfig) -> str:
-    """The first ask whose range misses too much of its posterior, or an empty string."""
-    for label in outcome.labels:
-        outside = label.mass_below + label.mass_above
-        if outside > config.max_outside:
-            return (
-                f"ask {label.ask_id!r}: {label.mass_below:.3f} of the posterior lies below its "
-                f"range and {label.mass_above:.3f} above"
-            )
-    return ""
+def tiers_of(config: LabelConfig) -> tuple[Tier, ...]:
+    """What an engine tries, in order of cost; ``auto`` skips weighting that promises nothing."""
+    if config.engine in NUMPYRO_ENGINES:
+        return numpyro_tiers(config)
+    weighted = [Tier("table", table_route, points) for points in config.points]
+    runs = [Tier("tempered", tempered_route, particles) for particles in config.particles]
+    if config.engine == "table":
+        return tuple(weighted)
+    if config.engine == "tempered":
+        return tuple(runs)
+    tiers = weighted[:1]
+    for place, run in enumerate(runs):
+        last = place == len(runs) - 1
+        tiers += [*(weighted[1 + place :] if last else weighted[1 + place : 2 + place]), run]
+    return tuple(tiers)
 
 
 @dataclasses.dataclass
@@ -103,16 +94,21 @@ class _Case:
     tried: list[str] = dataclasses.field(default_factory=list)
     failed: tuple[str, str] | None = None  # reason and detail of the last tier that applied
     seconds: float = 0.0
+    weighted: tuple[int, tuple[SoftLabel, ...]] = (0, ())  # last number of points, and its labels
+    earlier: tuple[SoftLabel, ...] = ()  # of the last tempered effort
+
+    def wants(self, tier: Tier, config: LabelConfig) -> bool:
+        """Whether a tier is worth its cost; impossible evidence asks for more points."""
+        points, labels = self.weighted
+        if config.engine != "auto" or tier.name != "table" or not points:
+            return True
+        return not labels or promising(labels, tier.effort / points, config)
 
 
 class _Cascade:
     def __init__(self, config: LabelConfig) -> None:
         self.config = config
-        self.tiers = (
-            numpyro_tiers(config)
-            if config.engine in NUMPYRO_ENGINES
-            else tuple(Tier("table", table_route, points) for points in config.points)
-        )
+        self.tiers = tiers_of(config)
         self.results: dict[int, Labelled | Reject] = {}
 
     def begin(self, place: int, scenario: Scenario) -> _Case | None:
@@ -133,18 +129,11 @@ class _Cascade:
             self.results[place] = Reject(scenario.id, "no_evidence", detail)
             return None
         if self.config.engine in ("auto", "exact"):
-            size = exact.joint_size(prepared.program)
-            cells = (size or 0) * len(prepared.program.nodes)
-            if size is not None and size <= self.config.enumerate_limit and cells <= MAX_CELLS:
-                self.settle(case, exact_route(prepared), "exact", 0, last=True)
-                return None
-            if self.config.engine == "exact":
-                detail = (
-                    "a latent is not finite and discrete"
-                    if size is None
-                    else f"{size} joint states of {len(prepared.program.nodes)} nodes"
-                )
-                self.results[place] = Reject(scenario.id, "not_enumerable", detail)
+            # `auto` takes it where it is no dearer than weighting
+            cost = self.config.enumerate_limit if self.config.engine == "auto" else MAX_COST
+            outcome = discrete_route(prepared, cost)
+            if self.config.engine == "exact" or outcome.reason != "not_enumerable":
+                self.settle(case, outcome, "exact", 0, last=True)
                 return None
         case.seconds = time.perf_counter() - start
         return case
@@ -155,6 +144,8 @@ class _Cascade:
         step = f"{route} {points}" if points else route
         if not outcome.labels:
             case.tried.append(f"{step}: {outcome.reason}, {outcome.detail}")
+            if route == "table":
+                case.weighted = points, ()
             if outcome.reason in INAPPLICABLE:
                 if last:
                     self.reject(case, *(case.failed or (outcome.reason, outcome.detail)))
@@ -166,6 +157,12 @@ class _Cascade:
                 self.reject(case, outcome.reason, outcome.detail)
                 return True
             return False
+        if route == "tempered":
+            charged = with_shift(outcome.labels, case.earlier, self.config)
+            case.earlier = outcome.labels
+            outcome = dataclasses.replace(outcome, labels=charged)
+        if route == "table":
+            case.weighted = points, outcome.labels
         gate = failed_gate(outcome, self.config)
         if gate:
             case.tried.append(f"{step}: {gate}")
@@ -191,13 +188,14 @@ class _Cascade:
     def weigh(self, cases: list[_Case]) -> None:
         """The tiers in order, each with what the ones before left open."""
         for tier in self.tiers:
-            if not cases:
-                return
+            tried = [case for case in cases if case.wants(tier, self.config)]
+            open_cases = [case for case in cases if not case.wants(tier, self.config)]
+            if not tried:
+                continue
             start = time.perf_counter()
-            outcomes = tier.route([case.prepared for case in cases], tier.effort, self.config)
-            share = (time.perf_counter() - start) / len(cases)
-            open_cases = []
-            for case, outcome in zip(cases, outcomes):
+            outcomes = tier.route([case.prepared for case in tried], tier.effort, self.config)
+            share = (time.perf_counter() - start) / len(tried)
+            for case, outcome in zip(tried, outcomes):
                 case.seconds += share
                 last = tier is self.tiers[-1]
                 if not self.settle(case, outcome, tier.name, tier.effort, last=last):

@@ -5,8 +5,8 @@ the kept ones is done one variable at a time: the factors that mention it are mu
 summed out, and the result is a new factor. Tables hold natural logarithms, so that no product
 underflows; ``-inf`` is impossible.
 
-The cost is set by the order. Two greedy orders are tried (least new edges, smallest table), then, if
-the tables are still too large, a number of perturbed ones.
+The cost is set by the order. Two greedy orders are tried (least new edges, smallest table), then,
+where the tables are still too large, a number of perturbed ones.
 
 Source: Koller and Friedman (2009), Probabilistic Graphical Models, chapter 9 (algorithms 9.1, 9.4).
 """
@@ -167,8 +167,8 @@ def plan_order(
             best = cost, *found
     if best is None:
         raise TooWideError(
-            f"{len(free)} variables cannot be summed out with tables of at most {max_table} entries "
-            f"({max_cost} together)"
+            f"{len(free)} variables cannot be summed out with tables of at most {max_table} "
+            f"entries ({max_cost} together)"
         )
     widest = round(math.exp(max(best[2], default=0.0)))
     return Plan(tuple(best[1]), max(widest, kept), round(best[0]) + kept)

@@ -25,8 +25,12 @@ from ppt_jax.inference.summary import ANSWERS, CELLS, LINEAR, RANK, Summary
 from ppt_jax.scenario.document import Ask, Scenario
 
 Array = NDArray[np.float64]
-ENGINES = ("auto", "table", "exact", "numpyro", "nuts", "eager")
+ENGINES = ("auto", "table", "tempered", "exact", "numpyro", "nuts", "eager")
 COARSE_BINS = 20
+RUN_BLOCK = 1024  # particles of a tempered run that are evaluated at once
+# What the stated error of two tempered runs exceeds their expected error by, so that it covers the
+# true one about 95 times in 100; a choice has one degree of freedom and needs more.
+COVER, COVER_CHOICE = 1.25, 1.6
 DRAWN = 100  # a rank is the number beaten of this many fresh draws from the prior
 
 
@@ -34,22 +38,38 @@ DRAWN = 100  # a rank is the number beaten of this many fresh draws from the pri
 class LabelConfig:
     """How scenarios are labelled, and which labels are good enough.
 
-    A label passes when its effective sample size is above `min_ess`, no particle holds more than
-    `max_weight` of the weight, and either its predicted error is below `max_error`, or the
-    effective sample size is above `pair_ess` and the two scrambles differ by less than
-    `pair_error`. A scenario whose labels do not all pass gets the next number of points.
+    A weighted label passes when its effective sample size is above `min_ess`, no particle holds
+    more than `max_weight` of the weight, its stated error is below `max_error`, and either its
+    predicted error is so too, or the effective sample size is above `pair_ess` and the two
+    scrambles differ by less than `pair_error`. A label of two tempered runs passes when both
+    reached temperature 1, kept their hard facts, moved, agree in their evidence and in the label,
+    when the final moves forgot their start (or the effort before gave the same label), and the
+    stated error is below `max_error`. A scenario whose labels do not all pass is tried with the
+    next effort.
 
     Attributes:
-      points: particles of each of the two scrambles, in the order they are tried.
-      max_error: total variation over 20 bins.
-      min_ess, pair_ess: effective sample sizes of both scrambles together.
+      points: particles of each of the two scrambles, in the order they are tried. ``auto`` tries
+        the first, and the others only where they promise to pass.
+      max_error: total variation over 20 bins (over the options of a choice).
+      min_ess, pair_ess: effective sample sizes of both scrambles or runs together.
       max_weight: greatest share of one particle.
       pair_error: total variation between the scrambles, 20 bins.
       max_outside: posterior mass that a `value` range may miss before the scenario is refused.
-      engine: ``auto`` (exact where possible, else table), ``exact``, ``table``, or NumPyro's:
-        ``numpyro`` (enumeration, weighting, NUTS), ``nuts``, ``eager`` (weighting, not compiled).
-      enumerate_limit: joint states up to which a discrete program is enumerated.
-      seed: of the points and, with the scenario's id, of NumPyro's keys.
+      engine: ``auto`` (exact where that is cheap, else weighting, else tempered runs), ``exact``,
+        ``table`` (weighting only), ``tempered`` (runs only), or NumPyro's: ``numpyro``
+        (enumeration, weighting, NUTS), ``nuts``, ``eager`` (weighting, not compiled).
+      enumerate_limit: table entries up to which `auto` sums a discrete program exactly; beyond,
+        weighting is quicker. ``engine="exact"`` has its own, larger limit.
+      seed: of the points and, with the scenario's id, of the keys of runs and of NumPyro.
+      particles, moves, final_moves: of each of two tempered runs: particles, moves a temperature,
+        and moves at the end whose states all enter the label; one entry an effort, in the order
+        they are tried.
+      max_disagreement: total variation between two runs, 20 bins.
+      max_evidence_gap: difference of two runs' log evidence.
+      max_mixing: correlation of an ask before and after the final moves from which on a label
+        must agree with the effort before.
+      min_acceptance: of the final moves.
+      min_valid: share of final states that keep all hard facts.
     """
 
     points: tuple[int, ...] = (8192, 65536, 262144)
@@ -60,7 +80,7 @@ class LabelConfig:
     pair_error: float = 0.02
     max_outside: float = 0.02
     engine: str = "auto"
-    enumerate_limit: int = 100_000
+    enumerate_limit: int = 1 << 22
     seed: int = 0
     particles: tuple[int, ...] = (1024, 2048, 4096)
     moves: tuple[int, ...] = (6, 15, 30)
@@ -80,14 +100,34 @@ class LabelConfig:
         for count in self.points:
             if not isinstance(count, int) or count < BLOCK or count & (count - 1):
                 raise UserError(f"label.points: {count!r} is no power of two of at least {BLOCK}")
-        for name in ("max_error", "max_weight", "pair_error", "max_outside"):
+        self._check_runs()
+        shares = ("max_error", "max_weight", "pair_error", "max_outside", "max_disagreement")
+        for name in (*shares, "max_mixing"):
             if not 0 < getattr(self, name) <= 1:
                 raise UserError(f"label.{name}: {getattr(self, name)!r} is not in (0, 1]")
-        for name in ("min_ess", "pair_ess", "enumerate_limit"):
+        for name in ("min_acceptance", "min_valid"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"label.{name}: {getattr(self, name)!r} is not in [0, 1)")
+        for name in ("min_ess", "pair_ess", "enumerate_limit", "max_evidence_gap"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"label.{name}: {getattr(self, name)!r} is below 0")
         if not (isinstance(self.seed, int) and 0 <= self.seed < 2**31):
             raise UserError(f"label.seed: {self.seed!r} is no whole number in [0, 2**31)")
+
+    def _check_runs(self) -> None:
+        for name in ("particles", "moves", "final_moves"):
+            found = tuple(getattr(self, name))
+            object.__setattr__(self, name, found)
+            if not found or not all(isinstance(count, int) and count > 0 for count in found):
+                raise UserError(f"label.{name}: {found!r} holds no positive whole numbers")
+            if len(found) != len(self.particles):
+                entries = f"{len(found)} entries where label.particles has {len(self.particles)}"
+                raise UserError(f"label.{name}: {entries}")
+        for count in self.particles:
+            if count % RUN_BLOCK:
+                raise UserError(f"label.particles: {count} is no multiple of {RUN_BLOCK}")
+        if sorted(set(self.particles)) != list(self.particles):
+            raise UserError(f"label.particles: {self.particles!r} does not increase")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -97,7 +137,7 @@ class SoftLabel:
     Attributes:
       ask_id, kind: of the ask.
       probs, prior_probs: [K] float64 that sum to one; K is 101, or the number of options.
-      route: ``exact``, ``table`` or ``numpyro``.
+      route: ``exact``, ``table``, ``tempered``, ``numpyro``, ``nuts``, ...
       ess: effective sample size of the weights; infinite for ``exact``.
       error: estimated total variation to the exact label over 20 bins (options for `choice`).
       error_101: the same over all answers.
@@ -106,6 +146,7 @@ class SoftLabel:
       true_answer: the answer of the stored truth, None where unknown or beyond the range.
       true_rank: mid-ranked posterior CDF at the stored truth, None where unknown.
       predicted, disagreement: the two parts of the error, for the gates.
+      mixing: of tempered runs, correlation of the ask before and after the final moves.
     """
 
     ask_id: str
@@ -179,6 +220,13 @@ def answer_count(scenario: Scenario, ask: Ask) -> int:
     node = next((n for n in scenario.model if n.name == name), None)
     over = getattr(node.formula, "set", None) if node is not None else None
     return len(scenario.members(over)) if over else 2
+
+
+def coarse_answers(label: SoftLabel) -> Array:
+    """A label's probabilities over 20 bins of five answers (a choice's options as they are)."""
+    if label.kind == "choice":
+        return label.probs
+    return np.bincount(np.minimum(np.arange(ANSWERS) // 5, COARSE_BINS - 1), weights=label.probs)
 
 
 def total_variation(p: Array, q: Array) -> float:
@@ -336,7 +384,7 @@ def _binned(cells_XC: Array, kind: int, coarse: bool) -> Array:
 
 
 def run_errors(
-    cells_SGC: Array, totals_SG: Array, kind: int, coarse: bool
+    cells_SGC: Array, totals_SG: Array, kind: int, coarse: bool, choice: bool = False
 ) -> tuple[float, float, float]:
     """``(stated, predicted, disagreement)`` of the average of two runs.
 
@@ -349,6 +397,12 @@ def run_errors(
       totals_SG: all states of a group.
       kind: LINEAR or RANK.
       coarse: 20 bins of five answers, else all answers.
+      choice: whether the answers are a choice's options.
+
+    Returns:
+      The stated error is ``cover sqrt(predicted^2 + (disagreement / 2)^2)``: half the distance of
+      two runs estimates the error of their average as the groups do, and sees what all groups of
+      a run share.
     """
     runs, groups, cells = cells_SGC.shape
     flat = _binned(cells_SGC.reshape(runs * groups, cells), kind, coarse)
@@ -360,7 +414,8 @@ def run_errors(
     variance_B = spread_SGB.sum(axis=(0, 1)) * groups / (groups - 1) / runs**2
     predicted = 0.4 * float(np.sqrt(variance_B).sum())
     disagreement = total_variation(h_SB[0], h_SB[1])
-    return max(predicted, 0.5 * disagreement), predicted, disagreement
+    cover = COVER_CHOICE if choice else COVER
+    return cover * math.hypot(predicted, 0.5 * disagreement), predicted, disagreement
 
 
 def tempered_label(
@@ -382,7 +437,9 @@ def tempered_label(
     cells_SGC = np.stack([np.asarray(run.cells_AGC[slot], np.float64) for run in runs])
     totals_S = np.maximum(totals_SG.sum(axis=1), 1.0)
     coarse = ask.kind != "choice"
-    error, predicted, disagreement = run_errors(cells_SGC, totals_SG, kind, coarse)
+    error, predicted, disagreement = run_errors(
+        cells_SGC, totals_SG, kind, coarse, ask.kind == "choice"
+    )
     pooled_C = (cells_SGC.sum(axis=1) / totals_S[:, None]).mean(axis=0)
     below, at = (
         float(np.mean([getattr(run, name)[slot] / n for run, n in zip(runs, totals_S)]))
@@ -402,7 +459,7 @@ def tempered_label(
         route="tempered",
         ess=(independent / predicted) ** 2 if predicted > 0.0 else float(totals_S.sum()),
         error=error,
-        error_101=run_errors(cells_SGC, totals_SG, kind, False)[0],
+        error_101=run_errors(cells_SGC, totals_SG, kind, False, ask.kind == "choice")[0],
         predicted=predicted,
         disagreement=disagreement,
         mixing=max(float(run.mixing_A[slot]) for run in runs),

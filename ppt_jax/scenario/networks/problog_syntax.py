@@ -4,8 +4,8 @@ Read are probabilistic facts ``0.3::a(x).``, annotated disjunctions ``0.2::a(x);
 rules with ``,``, ``;``, ``\\+`` and ``not`` in their bodies, deterministic facts and rules,
 ``evidence(a)``, ``evidence(a, false)``, ``evidence(\\+a)`` and ``query(a)``. Terms are ground:
 names, quoted names, strings, numbers, compounds and arithmetic-looking terms. Probabilities are
-numbers or constant arithmetic (``1/3``). Outside of it, each refused with its place: logic variables,
-lists, comparisons, directives, learnable ``t(_)`` probabilities.
+numbers or constant arithmetic (``1/3``). Outside of it, each refused with its place: logic
+variables, lists, comparisons, directives, learnable ``t(_)`` probabilities.
 
 Source of the language: https://problog.readthedocs.io/en/latest/modeling_basic.html
 """
