@@ -59,6 +59,7 @@ class Outcome:
       labels: one an ask, or empty.
       max_weight: greatest share of one particle (0 for the exact route).
       reason, detail: why there are no labels; `final` where no other effort can help.
+      failed: a gate of the route's own that the labels do not pass, or an empty string.
     """
 
     labels: tuple[SoftLabel, ...] = ()
@@ -66,6 +67,7 @@ class Outcome:
     reason: str = ""
     detail: str = ""
     final: bool = False
+    failed: str = ""
 
 
 def prepare(scenario: Scenario) -> Prepared:
@@ -171,7 +173,7 @@ def table_route(prepared: Sequence[Prepared], points: int, config: LabelConfig) 
         size = kernel.bucket_of(one.table)
         if size is None or not kernel.points_fit(points, size[1]):
             detail = f"{one.table.rows} rows and {one.table.latents} latents at {points} points"
-            outcomes[i] = Outcome(reason="too_large", detail=detail, final=True)
+            outcomes[i] = Outcome(reason="too_large", detail=detail, final=size is None)
             continue
         for request in requests_of(one):
             requests.append(request)

@@ -32,11 +32,11 @@ from jax import lax
 from jax.scipy.special import ndtri
 
 from ppt_jax.inference.kernel import MAX_ASKS, run_block, with_constants
+from ppt_jax.inference.labels import RUN_BLOCK as BLOCK
 from ppt_jax.inference.summary import CELLS, RANK, PriorScale, linear_cells, prior_cdf
 
 PENALTY = 25.0  # nats of one hard fact that does not hold
 GROUPS = 16
-BLOCK = 1024
 MAX_STAGES = 120
 TARGET_ACCEPTANCE = 0.35
 POOL = 1 << 22

@@ -298,7 +298,7 @@ def diagnose(runs: Sequence[Run], asks: int) -> Diagnostics:
     )
 
 
-def failed_runs(found: Diagnostics, labels: Sequence[SoftLabel], config: LabelConfig) -> str:
+def failed_runs(found: Diagnostics, config: LabelConfig) -> str:
     """The first gate on a pair of runs that does not open, or an empty string."""
     if found.temperature < 1.0:
         return f"stopped at temperature {found.temperature:.3g}"
@@ -308,11 +308,6 @@ def failed_runs(found: Diagnostics, labels: Sequence[SoftLabel], config: LabelCo
         return f"acceptance {found.acceptance:.3f}"
     if not found.evidence_gap < config.max_evidence_gap:
         return f"log evidences differ by {found.evidence_gap:.2f}"
-    if not found.mixing < config.max_mixing:
-        return f"correlation {found.mixing:.2f} over the final moves"
-    for label in labels:
-        if not label.disagreement < config.max_disagreement:
-            return f"ask {label.ask_id!r}: runs differ by {label.disagreement:.3f}"
     return ""
 
 
@@ -364,16 +359,16 @@ def tempered_outcome(
         detail = "no starting point fits the givens"
         return Outcome(reason="impossible_evidence", detail=detail)
     labels: list[SoftLabel] = []
+    failed = ""
     for found, (request, start, runs) in zip(diagnostics, parts):
-        if found.valid > 0.0:
-            made = tempered_labels(prepared, request, start, runs)
-            if isinstance(made, Outcome):
-                return made
-            labels.extend(made)
-        failed = failed_runs(found, labels, config)
-        if failed:
+        failed = failed or failed_runs(found, config)
+        if not found.valid > 0.0:
             return Outcome(reason="label_error", detail=failed)
-    return Outcome(labels=tuple(labels))
+        made = tempered_labels(prepared, request, start, runs)
+        if isinstance(made, Outcome):
+            return made
+        labels.extend(made)
+    return Outcome(labels=tuple(labels), failed=failed)
 
 
 def tempered_labels(
