@@ -8,9 +8,12 @@ import sys
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from launch.source import model_config
 from ppt_jax.data.tokenizer import TokenizerConfig, load_tokenizer, save_tokenizer, train_tokenizer
 from ppt_jax.models.adapters import joined as join
+from ppt_jax.errors import UserError
 from ppt_jax.models.adapters import load_adapter, merged, read_adapter_config
 from ppt_jax.models.architecture import DecoderConfig
 from ppt_jax.models.decoder import init_params
@@ -87,8 +90,14 @@ def test_adapters_on_a_model_directory_go_all_the_way_and_out_again(
 def test_what_the_directory_settles_cannot_be_chosen(
     source: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
+    chosen = ConfigDict({"source": {"path": str(source)}, "model": {"head_size": 4}})
+    with pytest.raises(UserError, match=r"model\.head_size.*config\.json"):
+        model_config(chosen, 1)
+    chosen.model = {"dropout": 0.1}
+    assert model_config(chosen, 1).dropout == 0.1
+    with pytest.raises(UserError, match="vocab_size"):
+        model_config(chosen, 10_000)
     for settings, words in (
-        ({"source.path": source, "model.head_size": 4}, ["model.head_size", "config.json"]),
         ({"source.path": tmp_path}, ["config.json", "no such file"]),
         ({"source.path": source, "source.dtype": "int8"}, ["source.dtype", "bfloat16"]),
     ):
