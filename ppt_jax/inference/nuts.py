@@ -70,13 +70,15 @@ class Plan:
     """What a scenario needs for NUTS.
 
     Attributes:
-      form: how its draws are sampled.
+      form: the draws that the givens depend on, and how they are sampled.
+      full: these and the draws that only asks depend on, which are drawn forward afterwards.
       key: of the compiled run that scenarios share: structure, live draws, numbers of trials.
       latents: flat names of the sampled (continuous) draws in the order of the document.
       discrete_asks: whether some ask depends on a draw that is summed out.
     """
 
     form: Form
+    full: Form
     key: tuple[Any, ...]
     latents: tuple[str, ...]
     discrete_asks: bool
@@ -90,12 +92,14 @@ def plan(scenario: Scenario, structure: Structure, config: NutsConfig) -> Plan |
       latent without a finite list of states.
     """
     program = lower(scenario)
-    live = reachable(program.nodes, [*program.asks, *program.loglik])
-    draws = [n for n in sorted(live) if program.nodes[n].op.startswith("draw:")]
-    flat = {n: program.latents[int(program.nodes[n].value)] for n in draws}
-    family = {n: program.nodes[n].op[5:] for n in draws}
-    discrete = [n for n in draws if family[n] in DISCRETE]
-    if len(discrete) == len(draws):
+    nodes = program.nodes
+    live = reachable(nodes, [*program.asks, *program.loglik])
+    drawn = {n: program.latents[int(nodes[n].value)] for n in live if nodes[n].op[:5] == "draw:"}
+    informed = reachable(nodes, program.loglik)
+    flat = {n: name for n, name in drawn.items() if n in informed}
+    family = {n: nodes[n].op[5:] for n in drawn}
+    discrete = [n for n in flat if family[n] in DISCRETE]
+    if len(discrete) == len(flat):
         return "no continuous latent: enumeration is exact"
     if len(discrete) > config.max_discrete:
         return f"{len(discrete)} discrete draws to sum out, at most {config.max_discrete}"
@@ -104,7 +108,7 @@ def plan(scenario: Scenario, structure: Structure, config: NutsConfig) -> Plan |
         if family[n] == "count":
             return f"{flat[n]} is a count without a greatest value, which cannot be summed out"
         if family[n] == "successes":
-            count = program.nodes[program.nodes[n].args[0]]
+            count = nodes[nodes[n].args[0]]
             if count.op != "const" or not 0 <= count.value <= 1000:
                 return f"{flat[n]} has no fixed number of trials to sum over"
             trials[flat[n]] = int(count.value)
@@ -113,9 +117,8 @@ def plan(scenario: Scenario, structure: Structure, config: NutsConfig) -> Plan |
     axes: dict[int, bool] = {}
     standard: set[str] = set()
     for n in sorted(live):
-        node = program.nodes[n]
-        moved = any(axes[arg] for arg in node.args)
-        if n not in flat:
+        moved = any(axes[arg] for arg in nodes[n].args)
+        if n not in flat:  # no draw, or one that is drawn forward
             axes[n] = moved
         elif family[n] in DISCRETE:
             axes[n] = True
@@ -123,23 +126,23 @@ def plan(scenario: Scenario, structure: Structure, config: NutsConfig) -> Plan |
             axes[n] = moved and family[n] == "uniform"  # its support may not move
             if not moved or family[n] == "uniform":
                 standard.add(flat[n])
-    continuous = {n for n in draws if family[n] not in DISCRETE}
+    continuous = {n for n in flat if family[n] not in DISCRETE}
     for given, root in enumerate(program.loglik):
-        fact = program.nodes[root].op == "fact"
-        if fact and reachable(program.nodes, [root]) & continuous:
+        if nodes[root].op == "fact" and reachable(nodes, [root]) & continuous:
             that = scenario.given[given].that
             return f"given[{given}] {that!r} is a hard fact about a continuous draw"
     order = {name: place for place, name in enumerate(flat_draws(scenario))}
-    alive = frozenset(flat.values())
     key = (
         structure.signature,
-        tuple(sorted(order[name] for name in alive)),
+        tuple(sorted(order[name] for name in flat.values())),
+        tuple(sorted(order[name] for name in drawn.values())),
         tuple(sorted(order[name] for name in standard)),
         tuple(sorted((order[name], count) for name, count in trials.items())),
     )
     latents = tuple(sorted((flat[n] for n in continuous), key=lambda name: order[name]))
-    form = Form(alive, frozenset(standard), trials)
-    return Plan(form, key, latents, any(axes[n] for n in program.asks))
+    form = Form(frozenset(flat.values()), frozenset(standard), trials)
+    full = dataclasses.replace(form, alive=frozenset(drawn.values()))
+    return Plan(form, full, key, latents, any(axes[n] for n in program.asks))
 
 
 def flat_draws(scenario: Scenario) -> list[str]:
@@ -158,6 +161,7 @@ class Chain:
     def __init__(self, scenario: Scenario, structure: Structure, plan: Plan) -> None:
         self.plan = plan
         self.model = numpyro_model(scenario, plan.form)
+        self.full = numpyro_model(scenario, plan.full)
         self.asks = [f"ask:{ask.id}" for ask in scenario.ask]
         seeded = handlers.seed(self.model, jax.random.key(0))
         trace = handlers.trace(seeded).get_trace(np.asarray(structure.constants, np.float32))
@@ -237,14 +241,24 @@ class Chain:
         }
 
     def ask_values(self, u_L: jax.Array, key: jax.Array, constants: jax.Array) -> jax.Array:
-        """Values of the asks [A]; enumerated draws that they need are drawn given the rest."""
+        """Values of the asks [A] at a position.
+
+        Enumerated draws that an ask needs are drawn given the position, and then forward what
+        only asks depend on.
+        """
         values, _ = self.constrained(u_L)
-        model: Any = handlers.substitute(self.model, data=values)
+        first, second = jax.random.split(key)
         if self.plan.discrete_asks:
-            first, key = jax.random.split(key)
             marked = handlers.substitute(config_enumerate(self.model), data=values)
-            model = infer_discrete(marked, first_available_dim=-1, temperature=1, rng_key=first)
-        trace = handlers.trace(handlers.seed(model, key)).get_trace(constants)
+            chosen = infer_discrete(marked, first_available_dim=-1, temperature=1, rng_key=first)
+            trace = handlers.trace(handlers.seed(chosen, first)).get_trace(constants)
+            values = values | {
+                name: site["value"]
+                for name, site in trace.items()
+                if site["type"] == "sample" and not site["is_observed"]
+            }
+        forward = handlers.substitute(self.full, data=values)
+        trace = handlers.trace(handlers.seed(forward, second)).get_trace(constants)
         return jnp.stack(
             [jnp.asarray(trace[n]["value"], jnp.float32).reshape(()) for n in self.asks]
         )

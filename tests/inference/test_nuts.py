@@ -168,6 +168,26 @@ def test_discrete_draws_are_summed_out_and_asked_for() -> None:
     check(outcome, 3, np.array([1 - above, above]))
 
 
+def test_what_only_asks_depend_on_is_drawn_forward() -> None:
+    """A count and a reading to come; neither is summed out or sampled by gradients."""
+    model = [
+        node("m", "normal(mean=1, sd=2)"),
+        node("y", "normal(mean=m, sd=1)"),
+        node("later", "normal(mean=m, sd=1.5)"),
+        node("calls", "count(rate=(2 if later > 2 else 5))"),
+    ]
+    asks = [ask("value", "later", low=-7, high=9), ask("choice", "calls > 3")]
+    case = scenario(model, ["y == 1.5"], asks)
+    found = plan(case, structure_of(case), NutsConfig())
+    assert not isinstance(found, str)
+    assert found.latents == ("m",)
+    outcome = route(case, draws=1500)[0]
+    law = stats.norm(1.4, np.sqrt(0.8 + 1.5**2))
+    check(outcome, 0, value_label(law.cdf, -7, 9))
+    above = law.sf(2) * stats.poisson(2).sf(3) + law.cdf(2) * stats.poisson(5).sf(3)
+    check(outcome, 1, np.array([1 - above, above]))
+
+
 def test_two_modes_that_no_chain_crosses_are_refused() -> None:
     model = [node("m", "normal(mean=0, sd=6)"), node("y", "normal(mean=abs(m), sd=0.2)")]
     case = scenario(model, ["y == 8"], [ask("choice", "m > 0")])
