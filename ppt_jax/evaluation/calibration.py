@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
 
-Scheme = Literal["distinct", "width", "mass"]
+Scheme = Literal["auto", "distinct", "width", "mass"]
+MAX_DISTINCT = 101  # up to so many distinct confidences, "auto" gives each its own bin
 _EDGE_TOLERANCE = 1e-6  # a confidence this close below a bin edge counts as on the edge
 
 
@@ -59,9 +60,11 @@ def bin_index(
 ) -> jax.Array:
     """Bin of each item.
 
-    ``distinct`` gives every distinct confidence its own bin. ``width`` cuts [0, 1] into equal
-    parts, each closed on the left, the last on both sides. ``mass`` gives bins equal weight as
-    far as ties allow: a group of ties goes where the middle of its cumulative weight lies.
+    ``distinct`` gives every distinct confidence its own bin. ``auto`` does so when there are at
+    most 101 of them (verbal percentages should be compared as they are), else it is ``mass``.
+    ``width`` cuts [0, 1] into equal parts, each closed on the left, the last on both sides.
+    ``mass`` gives bins equal weight as far as ties allow: a group of ties goes where the middle of
+    its cumulative weight lies.
 
     Args:
       conf_N: confidences in [0, 1].
@@ -77,11 +80,21 @@ def bin_index(
     rank_N = distinct_ranks(conf_N)
     if scheme == "distinct":
         return rank_N
+    if scheme == "auto":
+        # ranks of what weighs: padding must not count as a value of its own
+        own_N = distinct_ranks(jnp.where(weight_N > 0, conf_N, jnp.max(conf_N)))
+        few = jnp.max(own_N, initial=0) < MAX_DISTINCT
+        return jnp.where(few, own_N, bin_index(conf_N, weight_N, "mass", bins))
     size = conf_N.shape[0]
     group = jnp.zeros(size, conf_N.dtype).at[rank_N].add(weight_N)
     middle = (jnp.cumsum(group) - group / 2) / jnp.maximum(jnp.sum(group), 1e-30)
     index = jnp.clip(jnp.floor(middle * bins + _EDGE_TOLERANCE), 0, bins - 1).astype(jnp.int32)
     return index[rank_N]
+
+
+def bin_count(scheme: Scheme, bins: int, size: int) -> int:
+    """How many bins `bin_index` may use for ``size`` items."""
+    return {"distinct": size, "auto": max(bins, MAX_DISTINCT)}.get(scheme, bins)
 
 
 def bin_sums(
@@ -164,7 +177,7 @@ def decomposition_from_sums(sums: BinSums) -> Decomposition:
 def _sums(
     conf_N: jax.Array, y_N: jax.Array, weight_N: jax.Array, scheme: Scheme, bins: int
 ) -> BinSums:
-    count = conf_N.shape[0] if scheme == "distinct" else bins
+    count = bin_count(scheme, bins, conf_N.shape[0])
     return bin_sums(conf_N, y_N, weight_N, bin_index(conf_N, weight_N, scheme, bins), count)
 
 
@@ -183,7 +196,7 @@ def calibration_error(
       conf_N: confidences in [0, 1].
       y_N: outcomes, 0/1 or soft.
       weight_N: item weights.
-      scheme: ``distinct``, ``width`` or ``mass`` (see `bin_index`).
+      scheme: ``auto``, ``distinct``, ``width`` or ``mass`` (see `bin_index`).
       bins: number of bins for ``width`` and ``mass``.
       norm: 1, 2 or ``inf``.
 
@@ -363,13 +376,19 @@ def sweep_from_groups(
         each distinct confidence; leading axes are replicates.
       edges: of `sweep_edges`.
     """
-    n, conf, outcome = (sums_between(x, edges) for x in (weight_G, conf_G, outcome_G))
-    mean = jnp.where(n > 0, outcome / _safe(n), -jnp.inf)
+    return sweep_from_sums(*(sums_between(x, edges) for x in (weight_G, conf_G, outcome_G)))
+
+
+def sweep_from_sums(
+    weight: jax.Array, conf: jax.Array, outcome: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """ECE-sweep from weighted sums [..., b, bin] of 1, 2, ... bins, see `sweep_error`."""
+    mean = jnp.where(weight > 0, outcome / _safe(weight), -jnp.inf)
     highest = jax.lax.cummax(mean, axis=mean.ndim - 1)
     before = jnp.concatenate([jnp.full_like(mean[..., :1], -jnp.inf), highest[..., :-1]], axis=-1)
-    rises = jnp.all((n <= 0) | (mean >= before - 1e-9), axis=-1)
+    rises = jnp.all((weight <= 0) | (mean >= before - 1e-9), axis=-1)
     count = jnp.sum(jnp.cumprod(rises, axis=-1), axis=-1)  # one bin always rises
-    total = jnp.sum(weight_G, axis=-1, keepdims=True)
+    total = jnp.sum(weight[..., 0, :], axis=-1, keepdims=True)
     errors = jnp.sum(jnp.abs(outcome - conf), axis=-1) / _safe(total)
     value = jnp.take_along_axis(errors, jnp.maximum(count - 1, 0)[..., None], axis=-1)[..., 0]
     empty = total[..., 0] <= 0

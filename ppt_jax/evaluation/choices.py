@@ -11,29 +11,34 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppt_jax.evaluation import calibration, discrimination
+from ppt_jax.evaluation import calibration, confidences
 from ppt_jax.evaluation.answers import Answers, Targets
-from ppt_jax.evaluation.calibration import BinSums
-from ppt_jax.evaluation.intervals import percentile_interval
+from ppt_jax.evaluation.confidences import Measured
 
-MAX_DISTINCT = 101
-METRICS = {  # name -> which way is better
-    "ece_smooth": "lower",
-    "ece_mass": "lower",
-    "ece_width": "lower",
-    "ece_distinct": "lower",
-    "ece_debiased_squared": "target",
-    "mce_mass": "lower",
-    "brier_reliability": "lower",
-    "brier_resolution": "higher",
-    "brier_uncertainty": "target",
-    "auroc": "higher",
-}
+__all__ = [
+    "METRICS",
+    "Events",
+    "Measured",
+    "binned_points",
+    "calibrate",
+    "choice_events",
+    "deposits",
+    "simulate_outcomes",
+    "smooth_curves",
+]
+_TOP = ("ece_smooth", "ece_auto", "ece_mass")
+# name -> which way is better: the events, then the most probable option ("top") and its correctness
+METRICS = (
+    confidences.METRICS
+    | {f"top_{name}": confidences.METRICS[name] for name in _TOP}
+    | confidences.SELECTIVE
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,17 +62,6 @@ class Events:
     option_E: np.ndarray
     p_AK: np.ndarray
     cluster_A: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """One calibration number: value, interval, and what perfect calibration would give."""
-
-    value: float
-    ci_low: float
-    ci_high: float
-    null_mean: float | None = None
-    null_q95: float | None = None
 
 
 def choice_events(
@@ -102,20 +96,36 @@ def choice_events(
     )
 
 
+def _simulate_answers(events: Events, seed: int, replicates: int) -> np.ndarray:
+    """Answers [R, A] drawn from the model's own distributions, asks independent of each other."""
+    rng = np.random.default_rng([seed, 1])
+    u_RA = rng.random((replicates, len(events.p_AK)))
+    answer_RA = np.zeros(u_RA.shape, np.int32)
+    for edge_A in np.cumsum(events.p_AK, axis=1)[:, :-1].T:
+        answer_RA += u_RA >= edge_A
+    return answer_RA
+
+
 def simulate_outcomes(events: Events, seed: int, replicates: int) -> np.ndarray:
     """Outcomes [R, E] drawn from the model's own distributions: a perfectly calibrated world.
 
     One answer is drawn per ask, so the events of an ask stay mutually exclusive. Asks are drawn
     independently of each other.
     """
-    rng = np.random.default_rng([seed, 1])
-    u_RA = rng.random((replicates, len(events.p_AK)))
-    last = events.p_AK.shape[1] - 1
-    edges_AK = np.cumsum(events.p_AK, axis=1)[:, :-1]
-    answer_RA = np.zeros(u_RA.shape, np.int32)
-    for k in range(last):
-        answer_RA += u_RA >= edges_AK[:, k]
+    answer_RA = _simulate_answers(events, seed, replicates)
     return (answer_RA[:, events.ask_E] == events.option_E).astype(np.float64)
+
+
+def _top_options(events: Events) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Top probability [A], credit for each option [A, K] (ties share), and correctness [A]."""
+    y_AK = np.zeros_like(events.p_AK)
+    y_AK[events.ask_E, events.option_E] = events.y_E
+    alone = np.bincount(events.ask_E, minlength=len(y_AK)) == 1  # two options are one event
+    y_AK[alone, 0] = 1 - y_AK[alone, 1]
+    top_A = events.p_AK.max(axis=1)
+    credit_AK = (events.p_AK >= top_A[:, None] * (1 - 1e-9)).astype(np.float64)
+    credit_AK /= credit_AK.sum(axis=1, keepdims=True)
+    return top_A, credit_AK, (credit_AK * y_AK).sum(axis=1)
 
 
 @functools.partial(jax.jit, static_argnames="cells")
@@ -125,22 +135,7 @@ def _deposits(conf_E: jax.Array, cells: int) -> jax.Array:
     return jax.vmap(lambda c: calibration.deposit(c[None], one[None], cells))(conf_E)
 
 
-_smooth_error = jax.jit(lambda grid_RM: calibration.smooth_error_from_grid(grid_RM)[0])
-_auroc = jax.jit(jax.vmap(discrimination.auroc, in_axes=(None, None, 0)))
 _bin_index = jax.jit(calibration.bin_index, static_argnames=("scheme", "bins"))
-
-
-@jax.jit
-def _binned(sums: BinSums) -> dict[str, jax.Array]:
-    parts = calibration.decomposition_from_sums(sums)
-    return {
-        "ece": calibration.error_from_sums(sums),
-        "mce": calibration.error_from_sums(sums, jnp.inf),
-        "debiased": calibration.debiased_from_sums(sums),
-        "reliability": parts.reliability,
-        "resolution": parts.resolution,
-        "uncertainty": parts.uncertainty,
-    }
 
 
 def _padded(events: Events) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,31 +143,6 @@ def _padded(events: Events) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     size = len(events.conf_E)
     room = (0, max(256, 1 << (size - 1).bit_length()) - size)
     return np.pad(events.conf_E, room), np.pad(events.y_E, room), np.pad(events.weight_E, room)
-
-
-def _bins_of(events: Events, bins: int) -> dict[str, tuple[np.ndarray, int]]:
-    """Bin of each event and number of bins, for each scheme that applies."""
-    conf, _, weight = (jnp.asarray(x) for x in _padded(events))
-    size = len(events.conf_E)
-    schemes: tuple[calibration.Scheme, ...] = ("mass", "width")
-    found: dict[str, tuple[np.ndarray, int]] = {}
-    found |= {s: (np.asarray(_bin_index(conf, weight, s, bins))[:size], bins) for s in schemes}
-    rank = np.unique(events.conf_E, return_inverse=True)[1]
-    if rank.max() < MAX_DISTINCT:
-        found["distinct"] = (rank, MAX_DISTINCT)
-    return found
-
-
-def _sums(
-    events: Events, weights_RE: np.ndarray, y_RE: np.ndarray, bin_E: np.ndarray, bins: int
-) -> list[np.ndarray]:
-    """The six `BinSums` per bin [R, B] of R versions of the events; either R may be 1."""
-    member_EB = np.eye(bins)[bin_E] * events.weight_E[:, None]
-    c = events.conf_E
-    columns = (np.ones_like(c), c, y_RE, c**2, y_RE**2, c * y_RE)
-    rows = max(len(weights_RE), len(y_RE))
-    sums = ((weights_RE * x) @ member_EB for x in columns)
-    return [np.broadcast_to(x, (rows, bins)) for x in sums]
 
 
 def calibrate(
@@ -184,9 +154,11 @@ def calibrate(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Measured]:
-    """All calibration numbers of one model on one set of choice asks.
+    """All numbers of `METRICS` of one model on one set of choice asks.
 
-    Bins are set once from the sample; bootstrap replicates and null simulations reuse them.
+    Bins are set once from the sample; bootstrap replicates and null simulations reuse them. The
+    numbers of events treat every option as a claim; ``top_*`` and the risk-coverage numbers are
+    about the most probable option (ties share the credit).
 
     Args:
       events: see `choice_events`.
@@ -201,51 +173,28 @@ def calibrate(
     """
     if not len(events.conf_E):
         return {}
-    weights_RE = np.asarray(weights_RC)[:, events.cluster_A[events.ask_E]]
-    replicates = len(weights_RC)
-    null_RE = simulate_outcomes(events, seed, replicates)
-    own_1E, flat_1E = events.y_E[None], np.ones((1, len(events.y_E)))
-    out: dict[str, Measured] = {}
-
-    def measured(all_S: object, *, null: bool = True) -> Measured:
-        """Splits a stack of the value, R bootstrap draws and R null draws."""
-        stack = np.asarray(all_S)
-        low, high = percentile_interval(stack[1 : 1 + replicates], level)
-        if not null:
-            return Measured(float(stack[0]), low, high)
-        nulls = stack[1 + replicates :]
-        null_q95 = float(np.quantile(nulls, 0.95))
-        return Measured(float(stack[0]), low, high, float(nulls.mean()), null_q95)
-
-    with jax.enable_x64(True):
-        for scheme, (bin_E, count) in _bins_of(events, bins).items():
-            versions = ((flat_1E, own_1E), (weights_RE, own_1E), (flat_1E, null_RE))
-            sums = [_sums(events, w, y, bin_E, count) for w, y in versions]
-            stacked = BinSums(*(jnp.asarray(np.concatenate(parts)) for parts in zip(*sums)))
-            found = jax.device_get(_binned(stacked))
-            out[f"ece_{scheme}"] = measured(found["ece"])
-            if scheme != "mass":
-                continue
-            out["mce_mass"] = measured(found["mce"])
-            out["ece_debiased_squared"] = measured(found["debiased"])
-            out["brier_reliability"] = measured(found["reliability"])
-            out["brier_resolution"] = measured(found["resolution"], null=False)
-            out["brier_uncertainty"] = measured(found["uncertainty"], null=False)
-        conf, y, weight = _padded(events)
-        grid_EM = np.asarray(deposits(events, cells))
-        residual_E = events.weight_E * (events.y_E - events.conf_E)
-        total = events.weight_E.sum()
-        draw_total = np.maximum(weights_RE @ events.weight_E, 1e-30)[:, None]
-        grids = (
-            (residual_E @ grid_EM / total)[None],
-            (weights_RE * residual_E) @ grid_EM / draw_total,
-            (events.weight_E * (null_RE - events.conf_E)) @ grid_EM / total,
-        )
-        out["ece_smooth"] = measured(_smooth_error(jnp.asarray(np.concatenate(grids))))
-        drawn = np.pad(weights_RE, ((0, 0), (0, len(conf) - weights_RE.shape[1]))) * weight
-        weights = jnp.asarray(np.concatenate([weight[None], drawn]))
-        out["auroc"] = measured(_auroc(jnp.asarray(conf), jnp.asarray(y), weights), null=False)
-    return out
+    weights_RA = np.asarray(weights_RC)[:, events.cluster_A]
+    answer_RA = _simulate_answers(events, seed, len(weights_RA))
+    settings: dict[str, Any] = {"bins": bins, "cells": cells, "level": level}
+    out = confidences.measure(
+        events.conf_E,
+        events.y_E,
+        events.weight_E,
+        weights_RN=weights_RA[:, events.ask_E],
+        null_RN=(answer_RA[:, events.ask_E] == events.option_E).astype(np.float64),
+        **settings,
+    )
+    top_A, credit_AK, correct_A = _top_options(events)
+    top = confidences.measure(
+        top_A,
+        correct_A,
+        weights_RN=weights_RA,
+        null_RN=credit_AK[np.arange(len(top_A)), answer_RA],
+        selective=True,
+        metrics=_TOP,
+        **settings,
+    )
+    return out | {f"top_{name}" if name in _TOP else name: got for name, got in top.items()}
 
 
 def smooth_curves(
@@ -266,7 +215,8 @@ _curves = jax.jit(calibration.reliability_curve)
 def binned_points(events: Events, bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean confidence, share true and weight of each bin of equal weight that holds anything."""
     with jax.enable_x64(True):
-        bin_E, _ = _bins_of(events, bins)["mass"]
+        conf, _, weight = (jnp.asarray(x) for x in _padded(events))
+        bin_E = np.asarray(_bin_index(conf, weight, "mass", bins))[: len(events.conf_E)]
     rows = (events.weight_E, events.weight_E * events.conf_E, events.weight_E * events.y_E)
     weight, conf, true = (np.bincount(bin_E, row, minlength=bins) for row in rows)
     keep = weight > 0

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from ppt_jax.evaluation.calibration import (
     Decomposition,
     Scheme,
+    bin_count,
     bin_index,
     brier_decomposition,
     decomposition_from_sums,
@@ -97,7 +98,7 @@ def log_decomposition(
     Args:
       conf_N, y_N, weight_N, scheme, bins: as in `calibration.calibration_error`.
     """
-    count = conf_N.shape[0] if scheme == "distinct" else bins
+    count = bin_count(scheme, bins, conf_N.shape[0])
     index = bin_index(conf_N, weight_N, scheme, bins)
     c = _clip(conf_N)
     total = _safe(jnp.sum(weight_N))
