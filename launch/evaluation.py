@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -28,16 +29,20 @@ from ppt_jax.data.supports import support_of
 from ppt_jax.data.tokenizer import load_tokenizer
 from ppt_jax.data.trees import Compiler
 from ppt_jax.errors import UserError
+from ppt_jax.evaluation.baselines import fit_base_rate
 from ppt_jax.evaluation.findings import ReportInputs, read_history
 from ppt_jax.evaluation.item_files import write_items
 from ppt_jax.evaluation.items import Item, Target
 from ppt_jax.evaluation.readout import read_answers
 from ppt_jax.evaluation.report import write_report
+from ppt_jax.evaluation.report_inputs import write_report_inputs
+from ppt_jax.evaluation.shards import ItemShards
 from ppt_jax.evaluation.tables import EvaluationConfig, evaluate, write_evaluation
 from ppt_jax.models.adapters import with_adapters
 from ppt_jax.models.answers import StopSets, answer_log_probs
 from ppt_jax.models.decoder import DecoderConfig, Params, count_parameters, make_apply
 from ppt_jax.progress import Progress
+from ppt_jax.storage import content_hash
 from ppt_jax.training.loop import TrainConfig, initial_params, load_params
 
 
@@ -91,13 +96,18 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     corpus = _read(workdir / "corpus.json")
     summary = _read(workdir / "labels" / "summary.json")
     decoder, models, answers = _models(config, workdir)
+    trained = (workdir / "train" / "checkpoints" / "train.json").read_bytes()
+    made_of = [data.fingerprint, hashlib.sha256(trained).hexdigest(), resolved(config)]
+    shards = ItemShards(workdir / "evaluation" / "shards", content_hash(made_of))
     items: list[Item] = []
     fit: list[Item] = []
     for split in ("validation", *settings.splits):
         if split not in data.counts:
             continue
-        found = answers(data, split, models)
-        (fit if split == "validation" else items).extend(found)
+        for name, params in models.items():
+            make = functools.partial(answers, data, split, {name: params})
+            found = shards.get(f"{split}-{name}", make)
+            (fit if split == "validation" else items).extend(found)
     if not items:
         raise UserError(f"{workdir}: the dataset has none of {', '.join(settings.splits)}")
     write_items(workdir / "evaluation" / "items.jsonl", items)
@@ -105,16 +115,26 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     training = data.split("train")
     labels = [(record.motif, ask.kind, ask.target_K) for record in training for ask in record.asks]
     ranks = [ask.true_rank for record in training for ask in record.asks]
-    result = evaluate(items, fit, labels, settings)
+    rate = fit_base_rate(labels)
+    result = evaluate(items, fit, rate, settings)
     header = _header(config, decoder, workdir, data, models)
     write_evaluation(workdir, result, {**header, "config": resolved(config)})
+    known = [rank for rank in ranks if not math.isnan(rank)]
+    write_report_inputs(
+        workdir / "evaluation",
+        header=header,
+        rate=rate,
+        corpus=corpus,
+        labels=summary,
+        label_ranks=known,
+    )
     inputs = ReportInputs(
         evaluation=result,
         header=header,
         history=read_history(workdir / "train" / "metrics.jsonl"),
         corpus=corpus,
         labels=summary,
-        label_ranks=[rank for rank in ranks if not math.isnan(rank)],
+        label_ranks=known,
     )
     write_report(workdir, inputs)
 

@@ -17,6 +17,7 @@ from ppt_jax.evaluation import scores
 from ppt_jax.evaluation.items import Item, ItemError, Target, check_items
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+PINBALL_LEVELS = (0.05, 0.5, 0.95)
 _CHUNK = 1024  # rows per compiled call, so that any number of items compiles once
 
 
@@ -51,13 +52,21 @@ METRICS = (
     Metric("js", "", "label", False, "Jensen-Shannon divergence, nats"),
     Metric("tv", "", "label", False, "total variation; floor: estimated error of the label"),
     Metric("squared_l2", "", "label", False, "squared L2 distance (Brier divergence)"),
+    Metric("entropy_gap", "", "label", None, "entropy of the answer minus that of the label, nats"),
     Metric("w1", "ordered", "label", False, "Wasserstein-1 distance, points of the 0-100 scale"),
     Metric("crps", "ordered", "label", False, "Cramer divergence (CRPS against the label), points"),
     Metric("mae", "ordered", "mean", False, "absolute difference of means, points"),
     Metric("log_sd_ratio", "numeric", "label", None, "log of answer sd over label sd; 0 is right"),
+    Metric("wis", "numeric", "label", False, "weighted interval score against the label, points"),
     Metric("log_score", "", "truth", False, "minus log-probability of the truth, nats"),
     Metric("brier", "", "truth", False, "Brier score against the truth, summed over answers (0-2)"),
     Metric("crps_truth", "ordered", "truth", False, "CRPS against the truth, points"),
+    Metric("wis_truth", "numeric", "truth", False, "weighted interval score, points"),
+    Metric("interval_90_truth", "numeric", "truth", False, "interval score of 90%, points"),
+    *(
+        Metric(f"pinball_{100 * level:.0f}", "numeric", "truth", False, "pinball loss, points")
+        for level in PINBALL_LEVELS
+    ),
     *(
         Metric(
             f"coverage_{100 * level:.0f}",
@@ -69,6 +78,9 @@ METRICS = (
         for level in LEVELS
     ),
     Metric("accuracy", "choice", "truth", True, "most probable option is true (ties shared)"),
+    Metric("width_50", "numeric", "", None, "width of the central 50% interval, points"),
+    Metric("width_90", "numeric", "", None, "width of the central 90% interval, points"),
+    Metric("entropy_answer", "", "", None, "entropy of the answer, nats"),
     Metric("valid_mass", "", "", True, "probability of any valid answer"),
 )
 
@@ -252,6 +264,20 @@ def _score_rows(
         "mean": mean_p,
         "target_mean": mean_q,
     }
+    out |= {
+        "entropy_answer": scores.entropy(p_NK),
+        "entropy_gap": scores.entropy(p_NK) - out["entropy"],
+        "wis": scores.weighted_interval_score(p_NK, q_NK, position_NK, LEVELS),
+        "wis_truth": scores.weighted_interval_score(p_NK, truth_NK, position_NK, LEVELS),
+    }
+    true_N = scores.mean(truth_NK, position_NK)
+    for level in (0.5, 0.9):
+        low, high = scores.central_interval(p_NK, position_NK, level)
+        out[f"width_{100 * level:.0f}"] = high - low
+    out["interval_90_truth"] = scores.interval_score(low, high, true_N, 0.9)
+    for level in PINBALL_LEVELS:
+        at = scores.quantile(p_NK, position_NK, level)
+        out[f"pinball_{100 * level:.0f}"] = scores.pinball(at, true_N, level)
     for place, level in enumerate(LEVELS):
         out[f"coverage_{100 * level:.0f}"] = cover_NL[:, place]
     return out

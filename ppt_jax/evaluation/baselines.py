@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,21 @@ class BaseRate:
         if mean is None:
             mean = self.by_kind.get((target.kind, size))
         return uniform(target) if mean is None else mean
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types, see `from_json`."""
+        motifs = [[m, kind, p_K.tolist()] for (m, kind, _), p_K in self.by_motif.items()]
+        kinds = [[kind, p_K.tolist()] for (kind, _), p_K in self.by_kind.items()]
+        return {"by_motif": motifs, "by_kind": kinds, "n_labels": self.n_labels}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> BaseRate:
+        """The base rate that `to_json` stored."""
+        return BaseRate(
+            by_motif={(m, kind, len(p)): np.asarray(p) for m, kind, p in data["by_motif"]},
+            by_kind={(kind, len(p)): np.asarray(p) for kind, p in data["by_kind"]},
+            n_labels=data["n_labels"],
+        )
 
 
 def fit_base_rate(labels: Iterable[tuple[str, str, Sequence[float] | np.ndarray]]) -> BaseRate:

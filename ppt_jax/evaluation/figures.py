@@ -81,8 +81,12 @@ def pretty_split(split: str) -> str:
 
 
 def shown_models(evaluation: Evaluation) -> list[str]:
-    """The models that answered themselves (no baselines, no temperature rows): at most two."""
-    own = [m for m in evaluation.answers if m not in ("uniform", "base_rate") and m[-3:] != "+ts"]
+    """The models that answered themselves (no baselines, no corrected rows): at most two."""
+    own = [
+        name
+        for name, answers in evaluation.answers.items()
+        if name not in ("uniform", "base_rate") and not answers.posthoc
+    ]
     return own[:1] + own[-1:] if len(own) > 1 else own
 
 
@@ -94,7 +98,7 @@ def trained_model(evaluation: Evaluation) -> str | None:
 
 def forest(evaluation: Evaluation, metric: str = "kl") -> Figure:
     """KL to the label of every model with its interval, one panel a split."""
-    models = list(evaluation.answers)
+    models = [m for m, own in evaluation.answers.items() if own.posthoc in ("", "temperature")]
     found = [
         (model, split, row)
         for split in evaluation.config.splits
@@ -253,9 +257,11 @@ def scatter(evaluation: Evaluation) -> Figure:
         if model is None:
             break
         t, scored = evaluation.targets, evaluation.per_item[model]
-        use = (t.split_N == split) & ((t.kind_N != "choice") | (t.size_N == 2))
+        ordered = (t.kind_N != "choice") | (t.size_N == 2)
+        use = (t.split_N == split) & ordered & ~np.isnan(t.mean_N)
         if use.sum() < 2:
             continue
+        people = all(t.items[n].target_kind == "human" for n in np.flatnonzero(use))
         row = evaluation.row(model, split, "pearson_means")
         r = row["value"] if row else math.nan
         panel = Panel(
@@ -263,7 +269,7 @@ def scatter(evaluation: Evaluation) -> Figure:
             f"{int(use.sum())} asks, Pearson correlation {r:.2f}",
             (0, 100),
             (0, 100),
-            "posterior mean",
+            "mean of people's answers" if people else "posterior mean",
             f"mean of {model}",
             height=300,
         )
@@ -277,7 +283,9 @@ def scatter(evaluation: Evaluation) -> Figure:
             ]
             step = max(1, len(places) // 400)  # the picture stays light; the data hold all
             panel.dots(x[::step].tolist(), y[::step].tolist(), f"kind-{kind}")
-        panel.note("r undefined" if math.isnan(r) else f"r = {r:.2f}")
+        ceiling = (row or {}).get("ceiling")
+        best = f", ceiling {ceiling:.2f}" if ceiling is not None else ""
+        panel.note("r undefined" if math.isnan(r) else f"r = {r:.2f}{best}")
         panels.append(panel.svg())
     kinds = [(f"kind-{k}", k) for k in ("value", "rank", "chance", "choice")]
     return Figure(

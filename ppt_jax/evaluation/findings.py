@@ -22,7 +22,8 @@ from ppt_jax.storage import read_jsonl
 FAMILIAR = "seen_motifs"
 DETAIL_METRICS = (
     *("kl", "ce", "tv", "w1", "crps", "mae", "pearson_means", "log_sd_ratio"),
-    *("log_score", "crps_truth", "coverage_90", "valid_mass"),
+    *("log_score", "brier", "crps_truth", "wis_truth", "accuracy", "coverage_50", "coverage_90"),
+    *("width_90", "entropy_gap", "valid_mass"),
 )
 KIND_METRICS = ("kl", "tv", "crps", "mae", "pearson_means")
 CALIBRATION_METRICS = (
@@ -85,6 +86,27 @@ def ranks_of(inputs: ReportInputs) -> list[float]:
         return list(inputs.label_ranks)
     items = inputs.evaluation.targets.items
     return [item.true_rank for item in items if item.true_rank is not None]
+
+
+def header_facts(inputs: ReportInputs) -> dict[str, Any]:
+    """The header card: what the caller gave, then answers, valid mass and parse failures."""
+    evaluation = inputs.evaluation
+    facts = dict(inputs.header)
+    own = {
+        name: answers
+        for name, answers in evaluation.answers.items()
+        if name not in ("uniform", "base_rate") and not answers.posthoc
+    }
+    n = len(evaluation.targets.items)
+    if own and n:
+        facts["Asks answered"] = f"{n:,} by each of {', '.join(own)}"
+        masses = [f"{name} {float(a.valid_mass_N.mean()):.4f}" for name, a in own.items()]
+        facts["Mean valid mass"] = ", ".join(masses)
+        failed = [f"{name} {int((~a.parse_ok_N).sum()):,}" for name, a in own.items()]
+        facts["Answers not parsed"] = ", ".join(failed)
+        readouts = sorted({a.readout for a in own.values() if a.readout})
+        facts["Readout"] = ", ".join(readouts)
+    return facts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +178,8 @@ def verdict(evaluation: Evaluation) -> Verdict:
                 f"{with_interval(scaled)}; the trained model is {clear} that (paired difference "
                 f"{number(gap['difference'])} [{number(gap['ci_low'])}, {number(gap['ci_high'])}])."
             )
+    if words := subsumed(evaluation, familiar):
+        sentences.append(words)
     for split in evaluation.config.splits:
         if split == familiar:
             continue
@@ -215,17 +239,81 @@ def _elsewhere(evaluation: Evaluation, model: str, split: str) -> list[str]:
 
 
 def _calibrated(evaluation: Evaluation, model: str, split: str) -> list[str]:
+    return [*_choices_calibrated(evaluation, model, split), *_covered(evaluation, model, split)]
+
+
+def _choices_calibrated(evaluation: Evaluation, model: str, split: str) -> list[str]:
     row = evaluation.row(model, split, "ece_smooth", "choice")
     if not row or not _known(row) or row["null_q95"] is None:
         return []
-    inside = row["value"] <= row["null_q95"]
-    return [
+    text = (
         f"On choices its smooth calibration error against the simulated truth is "
         f"{number(row['value'])}; a perfectly calibrated model would show up to "
         f"{number(row['null_q95'])} with {row['n']} asks, so this is "
-        + ("inside" if inside else "outside")
-        + " what calibration allows."
+    )
+    if row["value"] <= row["null_q95"]:
+        return [text + "inside what calibration allows."]
+    word = "overconfident" if _leans_to_extremes(evaluation, model, split) else "underconfident"
+    return [f"{text}outside what calibration allows: its probabilities are {word}."]
+
+
+def _leans_to_extremes(evaluation: Evaluation, model: str, split: str) -> bool:
+    """Whether probabilities above even odds are too high and those below too low, on average."""
+    t = evaluation.targets
+    places = np.flatnonzero((t.split_N == split) & (t.kind_N == "choice") & (t.answer_N >= 0))
+    total = 0.0
+    for n in places:
+        size = int(t.size_N[n])
+        p_K = evaluation.answers[model].p_NK[n, :size]
+        y_K = np.arange(size) == t.answer_N[n]
+        total += float(np.sum((p_K - 1 / size) * (y_K - p_K))) / size
+    return total < 0
+
+
+def _covered(evaluation: Evaluation, model: str, split: str) -> list[str]:
+    row = evaluation.row(model, split, "coverage_90")
+    if not row or not _known(row) or not math.isfinite(row["ci_low"]):
+        return []
+    if row["ci_high"] < 0.9:
+        word = "they are too narrow: overconfident"
+    elif row["ci_low"] > 0.9:
+        word = "they are too wide: underconfident"
+    else:
+        word = "as they should"
+    return [
+        f"On numeric asks its central 90% intervals hold the simulated truth in "
+        f"{row['value']:.0%} of cases [{row['ci_low']:.0%}, {row['ci_high']:.0%}]; {word}."
     ]
+
+
+def subsumed(evaluation: Evaluation, split: str) -> str:
+    """Whether any correction of the model before training reaches the trained model, in words."""
+    model = trained_model(evaluation)
+    gaps = [
+        row
+        for row in evaluation.comparisons
+        if (row["model_a"], row["split"], row["kind"], row["metric"]) == (model, split, ALL, "kl")
+        and row["model_b"].startswith("before+")
+        and row["n"]
+    ]
+    if not gaps:
+        return ""
+    best = max(gaps, key=lambda row: row["difference"])
+    name = best["model_b"].removeprefix("before+")
+    interval = f"[{number(best['ci_low'])}, {number(best['ci_high'])}]"
+    text = (
+        f"Of {len(gaps)} post-hoc corrections of the model before training, the best "
+        f"(\u201c{name}\u201d) stays {number(-best['difference'])} nats behind the trained model "
+        f"(paired difference {number(best['difference'])} {interval})"
+    )
+    if best["ci_high"] < 0:
+        return text + ": the gain is not subsumed by post-hoc correction."
+    return (
+        f"Of {len(gaps)} post-hoc corrections of the model before training, the best "
+        f"(\u201c{name}\u201d) cannot be told from the trained model, or is better (paired "
+        f"difference {number(best['difference'])} {interval}): the gain may be no more than that "
+        "correction."
+    )
 
 
 def picked_asks(evaluation: Evaluation, split: str) -> list[tuple[str, int]]:

@@ -16,6 +16,7 @@ from ppt_jax.evaluation.findings import (
     KIND_METRICS,
     MEANING,
     ReportInputs,
+    header_facts,
     number,
     picked_asks,
     ranks_of,
@@ -59,8 +60,9 @@ def markdown_report(inputs: ReportInputs) -> str:
     found = verdict(evaluation)
     parts = [f"# {_text(inputs.title)}\n", f"**{_text(found.headline)}**\n"]
     parts.append("\n".join(f"- {_text(line)}" for line in found.sentences) + "\n")
-    if inputs.header:
-        rows = [[_text(key), _text(plain(value))] for key, value in inputs.header.items()]
+    facts = header_facts(inputs)
+    if facts:
+        rows = [[_text(key), _text(plain(value))] for key, value in facts.items()]
         parts.append(_table(["run", ""], rows))
     parts += [_results(evaluation), _calibration(evaluation), _asks(evaluation)]
     ranks = _ranks(inputs)
@@ -196,7 +198,7 @@ def _history(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _details(evaluation: Evaluation) -> str:
-    models = list(evaluation.answers)
+    models = [m for m, own in evaluation.answers.items() if own.posthoc in ("", "temperature")]
     text = "## All scores\n"
     for split in evaluation.config.splits:
 

@@ -11,26 +11,31 @@ import os
 import pathlib
 import string
 from collections.abc import Mapping
-from typing import Any
 
-from ppt_jax.evaluation import calibration_figures, figures
+from ppt_jax.evaluation import calibration_figures, comparison_figures, figures
 from ppt_jax.evaluation.figures import Figure, pretty_split, series_of, table_csv
 from ppt_jax.evaluation.findings import (
-    CALIBRATION_METRICS,
-    DETAIL_METRICS,
-    KIND_METRICS,
-    MEANING,
     ReportInputs,
-    number,
+    header_facts,
     picked_asks,
     ranks_of,
     verdict,
-    with_interval,
 )
-from ppt_jax.evaluation.items import KINDS
 from ppt_jax.evaluation.markdown import markdown_report
 from ppt_jax.evaluation.page import csv_link, describe, html_table, plain
-from ppt_jax.evaluation.results import ALL, COLUMNS, find_row
+from ppt_jax.evaluation.report_tables import (
+    ACCURACY,
+    LIKELIHOOD,
+    calibration_table,
+    comparisons_table,
+    corrections_table,
+    detail_tables,
+    name_cell,
+    plain_models,
+    scores_table,
+    value_cell,
+)
+from ppt_jax.evaluation.results import results_csv
 from ppt_jax.evaluation.svg import escape
 from ppt_jax.evaluation.tables import Evaluation
 from ppt_jax.storage import write_atomic
@@ -45,7 +50,11 @@ def report_figures(inputs: ReportInputs) -> dict[str, Figure]:
         figures.scatter(evaluation),
         calibration_figures.reliability(evaluation),
         calibration_figures.pit(evaluation),
+        comparison_figures.pit_differences(evaluation),
         calibration_figures.coverage(evaluation),
+        comparison_figures.sharpness(evaluation),
+        comparison_figures.risk_coverage(evaluation),
+        comparison_figures.differences(evaluation),
         calibration_figures.label_ranks(ranks_of(inputs)),
     )
     return {figure.name: figure for figure in made}
@@ -66,6 +75,7 @@ def write_report(folder: str | os.PathLike[str], inputs: ReportInputs) -> tuple[
 def html_report(inputs: ReportInputs) -> str:
     """The page as text; see the module."""
     made = report_figures(inputs)
+    evaluation = inputs.evaluation
     sections = [
         _head(inputs),
         _results(inputs, made),
@@ -74,7 +84,7 @@ def html_report(inputs: ReportInputs) -> str:
         _labels(inputs, made),
         _corpus(inputs),
         _training(made),
-        _details(inputs),
+        detail_tables(evaluation),
         "<footer>Made by ppt_jax. Every number is in results.json and results.csv, every answer in "
         "items.jsonl; definitions are in docs/evaluation.md.</footer>",
     ]
@@ -99,22 +109,12 @@ def _figure(figure: Figure, missing: str) -> str:
     )
 
 
-def _name(model: str) -> str:
-    return f'<span class="chip {series_of(model)}"></span>{escape(model)}'
-
-
-def _cell(row: Mapping[str, Any] | None, digits: int = 3) -> str:
-    text = with_interval(dict(row) if row else None, digits)
-    value, _, interval = text.partition(" [")
-    return f"{escape(value)}<small>[{escape(interval)}</small>" if interval else escape(text)
-
-
 def _head(inputs: ReportInputs) -> str:
     found = verdict(inputs.evaluation)
     points = "".join(f"<li>{escape(text)}</li>" for text in found.sentences)
     card = "".join(
         f"<div><dt>{escape(key)}</dt><dd>{escape(plain(value))}</dd></div>"
-        for key, value in inputs.header.items()
+        for key, value in header_facts(inputs).items()
     )
     return (
         '<p class="kicker">ppt_jax \u00b7 evaluation report</p>'
@@ -127,10 +127,12 @@ def _head(inputs: ReportInputs) -> str:
 def _results(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
     evaluation = inputs.evaluation
     splits = evaluation.config.splits
-    rows = [
-        [_name(model), *(_cell(evaluation.row(model, split, "kl")) for split in splits)]
-        for model in evaluation.answers
-    ]
+    everything = results_csv(evaluation.rows)
+    level = f"{evaluation.config.level:.0%}"
+    rows = []
+    for model in plain_models(evaluation):
+        cells = [value_cell(evaluation.row(model, split, "kl")) for split in splits]
+        rows.append([name_cell(model), *cells])
     sizes = []
     for split in splits:
         row = evaluation.row("uniform", split, "kl") or {"n": 0, "n_clusters": 0}
@@ -138,48 +140,45 @@ def _results(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
             f"{escape(pretty_split(split))}<br><small>{row['n']} asks, {row['n_clusters']} "
             "scenarios</small>"
         )
-    everything = table_csv(COLUMNS, [[r[c] for c in COLUMNS] for r in evaluation.rows])
-    level = f"{evaluation.config.level:.0%}"
+    tables = []
+    for place, split in enumerate(splits):
+        own = scores_table(evaluation, split, LIKELIHOOD, "Likelihood") + scores_table(
+            evaluation, split, ACCURACY, "Accuracy"
+        )
+        if own:
+            opened = " open" if place == 0 else ""
+            tables.append(
+                f"<details{opened}><summary>{escape(pretty_split(split))}: likelihood and "
+                f"accuracy</summary>{own}</details>"
+            )
     return (
         "<h2>Results</h2>"
         + html_table(
             ["model", *sizes],
             rows,
             f"KL from posterior to answer in nats, lower is better; {level} intervals from "
-            f"{evaluation.config.replicates:,} bootstrap replicates over scenarios",
+            f"{evaluation.config.replicates:,} bootstrap replicates over scenarios; +ts is "
+            "temperature scaling fitted on validation asks",
         )
         + f"<p>All metrics, splits and kinds: {csv_link('results', everything)}</p>"
         + _figure(made["kl"], "there are no items")
-        + _comparisons(evaluation)
+        + _corrections(evaluation)
+        + _figure(made["differences"], "no two models to compare")
+        + comparisons_table(evaluation)
+        + "".join(tables)
     )
 
 
-def _comparisons(evaluation: Evaluation) -> str:
-    rows = []
-    for row in evaluation.comparisons:
-        if row["kind"] != ALL or row["metric"] != "kl" or not row["n"]:
-            continue
-        clear = row["ci_high"] < 0 or row["ci_low"] > 0
-        shown = dict(row) | {"value": row["difference"]}
-        word = "a is better" if row["ci_high"] < 0 else "b is better"
-        p = row["p_value"]
-        rows.append(
-            [
-                f"{escape(row['model_a'])} \u2212 {escape(row['model_b'])}",
-                escape(pretty_split(row["split"])),
-                _cell(shown),
-                "\u2013" if p is None else escape(f"{p:.2g}" if p >= 1e-3 else "< 0.001"),
-                word if clear else "no difference shown",
-            ]
-        )
-    if not rows:
-        return ""
-    return "<h3>Paired differences</h3>" + html_table(
-        ["a \u2212 b", "split", "difference in KL", "sign-flip p", "reading"],
-        rows,
-        "Same asks, same bootstrap replicates; p-values flip the signs of whole scenarios and are "
-        "not corrected for the number of comparisons",
-    )
+def _corrections(evaluation: Evaluation) -> str:
+    parts = []
+    for place, split in enumerate(evaluation.config.splits):
+        table = corrections_table(evaluation, split)
+        if table and place == 0:
+            parts.append("<h3>Is the gain more than a correction afterwards?</h3>" + table)
+        elif table:
+            name = escape(pretty_split(split))
+            parts.append(f"<details><summary>The same on {name}</summary>{table}</details>")
+    return "".join(parts)
 
 
 def _legend(inputs: ReportInputs) -> str:
@@ -210,7 +209,7 @@ def _ask_card(evaluation: Evaluation, word: str, n: int) -> str:
     model = figures.trained_model(evaluation) or ""
     kl = float(evaluation.per_item[model]["kl"][n])
     size = len(target.support)
-    models = list(evaluation.answers)
+    models = plain_models(evaluation)
     columns = ["answer", "label", *models]
     rows = [
         [target.support[k], float(target.target_K[k])]
@@ -233,60 +232,20 @@ def _ask_card(evaluation: Evaluation, word: str, n: int) -> str:
 
 def _calibration(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
     evaluation = inputs.evaluation
-    tables = []
-    for split in evaluation.config.splits:
-        rows = []
-        for model in evaluation.answers:
-            row = evaluation.row(model, split, "ece_smooth", "choice")
-            if not row or not row["n"]:
-                continue
-            distinct = evaluation.row(model, split, "ece_distinct", "choice")
-            mass = evaluation.row(model, split, "ece_mass", "choice")
-            rows.append(
-                [
-                    _name(model),
-                    _cell(row),
-                    _null(row),
-                    _cell(mass),
-                    _null(mass),
-                    _cell(distinct),
-                    _cell(evaluation.row(model, split, "brier", "choice")),
-                    _cell(evaluation.row(model, split, "auroc", "choice"), 2),
-                ]
-            )
-        if rows:
-            n = (evaluation.row("uniform", split, "ece_smooth", "choice") or {"n": 0})["n"]
-            tables.append(
-                html_table(
-                    [
-                        "model",
-                        "smooth ECE",
-                        "null",
-                        "ECE, equal mass",
-                        "null",
-                        "ECE, distinct values",
-                        "Brier (0\u20132)",
-                        "AUROC",
-                    ],
-                    rows,
-                    f"{pretty_split(split)}: {n} choices. Null: mean of the same error under "
-                    "perfect calibration, below it its 95% quantile",
-                )
-            )
+    tables = [calibration_table(evaluation, split) for split in evaluation.config.splits]
     choices = "".join(tables) or '<p class="none">No choice asks with a stored truth.</p>'
+    few = "fewer than 10 numeric asks with a stored truth"
     return (
         "<h2>Calibration against the simulated truth</h2><h3>Choice answers</h3>"
         + choices
         + _figure(made["reliability"], "fewer than 10 choices with a stored truth")
-        + _figure(made["pit"], "fewer than 10 numeric asks with a stored truth")
-        + _figure(made["coverage"], "fewer than 10 numeric asks with a stored truth")
+        + _figure(made["risk_coverage"], "fewer than 10 choices with a stored truth")
+        + "<h3>Numeric answers</h3>"
+        + _figure(made["pit"], few)
+        + _figure(made["pit_difference"], few)
+        + _figure(made["coverage"], few)
+        + _figure(made["sharpness"], "fewer than 10 numeric asks")
     )
-
-
-def _null(row: Mapping[str, Any] | None) -> str:
-    if not row or row["null_mean"] is None:
-        return "\u2013"
-    return f"{number(row['null_mean'])}<small>95%: {number(row['null_q95'])}</small>"
 
 
 def _labels(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
@@ -316,61 +275,3 @@ def _corpus(inputs: ReportInputs) -> str:
 
 def _training(made: Mapping[str, Figure]) -> str:
     return "<h2>Training</h2>" + _figure(made["learning_curves"], "no metrics.jsonl")
-
-
-def _details(inputs: ReportInputs) -> str:
-    evaluation = inputs.evaluation
-    parts = ["<h2>All scores</h2>"]
-    models = list(evaluation.answers)
-    for split in evaluation.config.splits:
-        rows = [
-            [
-                f"{escape(metric)}<small>{escape(MEANING[metric])}</small>",
-                *(_cell(evaluation.row(model, split, metric)) for model in models),
-                _floor(evaluation, split, metric),
-            ]
-            for metric in DETAIL_METRICS
-        ]
-        kinds = _by_kind(evaluation, split)
-        parts.append(
-            f"<details><summary>{escape(pretty_split(split))}</summary>"
-            + html_table(["metric", *map(_name, models), "floor"], rows)
-            + kinds
-            + _calibration_details(evaluation, split)
-            + "</details>"
-        )
-    return "".join(parts)
-
-
-def _floor(evaluation: Evaluation, split: str, metric: str) -> str:
-    row = find_row(evaluation.rows, "uniform", split, metric)
-    return number(row["floor"]) if row else "\u2013"
-
-
-def _by_kind(evaluation: Evaluation, split: str) -> str:
-    rows = []
-    models = [m for m in evaluation.answers if m != "uniform"]
-    for kind in KINDS:
-        for metric in KIND_METRICS:
-            cells = [_cell(evaluation.row(model, split, metric, kind)) for model in models]
-            row = evaluation.row(models[0], split, metric, kind) if models else None
-            if row and row["n"]:
-                rows.append([f"{kind}: {escape(metric)}", str(row["n"]), *cells])
-    return html_table(["kind and metric", "asks", *map(_name, models)], rows, "By kind of ask")
-
-
-def _calibration_details(evaluation: Evaluation, split: str) -> str:
-    rows = []
-    models = list(evaluation.answers)
-    for metric in CALIBRATION_METRICS:
-        cells = []
-        for model in models:
-            row = evaluation.row(model, split, metric, "choice")
-            null = ""
-            if row and row["null_mean"] is not None:
-                null = (
-                    f"<small>null {number(row['null_mean'])}, 95% {number(row['null_q95'])}</small>"
-                )
-            cells.append(_cell(row) + null)
-        rows.append([f"{escape(metric)}<small>{escape(MEANING[metric])}</small>", *cells])
-    return html_table(["choice calibration", *map(_name, models)], rows)

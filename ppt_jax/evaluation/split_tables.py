@@ -76,6 +76,9 @@ def split_rows(
 ) -> tuple[list[Row], list[Row]]:
     """All rows of one split and its paired differences.
 
+    Corrected models other than the temperature-scaled ones have rows of the kinds ``all`` and
+    ``choice`` only.
+
     Args:
       split: its name; a split without asks gives rows of NaN.
       targets, answers, per_item: everything that was scored, all splits.
@@ -90,11 +93,14 @@ def split_rows(
     )
     rows: list[Row] = []
     comparisons: list[Row] = []
+    plain = {name: own for name, own in answers.items() if own.posthoc in ("", "temperature")}
     for kind in (ALL, *KINDS):
         mask_N = chosen_N if kind == ALL else chosen_N & (targets.kind_N == kind)
-        scored = _Scored(split, kind, mask_N, targets, answers, per_item, cluster_N, plan)
+        # Further corrections are there to be compared as a whole and in calibration.
+        shown = answers if kind in (ALL, "choice") else plain
+        scored = _Scored(split, kind, mask_N, targets, shown, per_item, cluster_N, plan)
         rows += scored.means()
-        rows += [scored.correlation(name) for name in answers]
+        rows += [scored.correlation(name) for name in shown]
         comparisons += scored.differences()
         if kind == "choice":
             rows += scored.calibration()

@@ -19,16 +19,28 @@ from ppt_jax.evaluation import answers as answers_lib
 from ppt_jax.evaluation import baselines
 from ppt_jax.evaluation.answers import Answers, Targets
 from ppt_jax.evaluation.items import Item, ItemError
-from ppt_jax.evaluation.posthoc import TemperatureScaling, fit_temperature_scaling
+from ppt_jax.evaluation.posthoc import METHODS, PostHoc
+from ppt_jax.evaluation.posthoc import fit as fit_posthoc
 from ppt_jax.evaluation.results import ALL, Row, find_row, write_results
 from ppt_jax.evaluation.split_tables import split_rows
 
 SPLITS = ("seen_motifs", "held_out_motifs", "held_out_family")
+SUFFIXES = {  # post-hoc method -> what a model's corrected row is called
+    "temperature": "+ts",
+    "bias_temperature": "+bts",
+    "vector": "+vector",
+    "platt": "+platt",
+    "beta": "+beta",
+    "isotonic": "+isotonic",
+    "histogram": "+bins",
+    "mixing": "+mixing",
+}
 PAIRS = (
     ("after", "base_rate"),
     ("after", "before"),
     ("after", "before+ts"),
     ("after+ts", "before+ts"),
+    *(("after", f"before{suffix}") for name, suffix in SUFFIXES.items() if name != "temperature"),
 )
 
 
@@ -45,6 +57,7 @@ class EvaluationConfig:
       bins: bins of the binned calibration errors.
       smooth_cells: grid cells of the smooth calibration error.
       min_fit_items: a kind with fewer validation items uses the pooled temperature.
+      posthoc: corrections fitted on the validation items, of `SUFFIXES`.
       pairs: (a, b) models whose differences a - b are reported.
     """
 
@@ -55,6 +68,7 @@ class EvaluationConfig:
     bins: int = 15
     smooth_cells: int = 256
     min_fit_items: int = 20
+    posthoc: tuple[str, ...] = tuple(name for name in SUFFIXES if name != "histogram")
     pairs: tuple[tuple[str, str], ...] = PAIRS
 
     def __post_init__(self) -> None:
@@ -63,6 +77,11 @@ class EvaluationConfig:
             if not isinstance(value, int) or value < least:
                 raise UserError(
                     f"evaluation.{field} is {value!r}, it must be a whole number >= {least}"
+                )
+        for name in self.posthoc:
+            if name not in METHODS:
+                raise UserError(
+                    f"evaluation.posthoc holds {name!r}, which is none of {', '.join(METHODS)}"
                 )
         if not 0 < self.level < 1:
             raise UserError(f"evaluation.level is {self.level!r}, it must lie between 0 and 1")
@@ -77,16 +96,16 @@ class Evaluation:
     Attributes:
       rows: long rows (docs/evaluation.md), every (model, split, kind, metric) once.
       comparisons: paired differences, one row per pair, split, kind and metric.
-      scaling: fitted temperatures by model.
+      fits: fitted corrections by the name of the corrected row, e.g. ``"after+ts"``.
       targets: the asks, with the order of all arrays.
-      answers: model -> answers, baselines and ``+ts`` rows included.
+      answers: model -> answers, baselines and corrected rows included.
       per_item: model -> metric -> value per ask.
       config: the settings.
     """
 
     rows: list[Row]
     comparisons: list[Row]
-    scaling: Mapping[str, TemperatureScaling]
+    fits: Mapping[str, PostHoc]
     targets: Targets
     answers: Mapping[str, Answers]
     per_item: Mapping[str, Mapping[str, np.ndarray]]
@@ -100,18 +119,19 @@ class Evaluation:
 def evaluate(
     items: Iterable[Item],
     validation: Iterable[Item] = (),
-    training_labels: Iterable[tuple[str, str, Any]] = (),
+    training_labels: Iterable[tuple[str, str, Any]] | baselines.BaseRate = (),
     config: EvaluationConfig | None = None,
 ) -> Evaluation:
     """Scores all models on the same asks.
 
     The models of the result are ``uniform``, ``base_rate``, and each model of ``items`` in order of
-    appearance, followed by its temperature-scaled row ``<model>+ts`` where it has validation items.
+    appearance, followed by its corrected rows (`SUFFIXES`) where it has validation items.
 
     Args:
       items: test items of all models; every model must have answered the same asks.
       validation: validation items of the same models, disjoint from the test items.
-      training_labels: (motif, kind, label probabilities) of the training asks, for ``base_rate``.
+      training_labels: (motif, kind, label probabilities) of the training asks, for ``base_rate``;
+        or the base rate fitted on them.
       config: settings.
 
     Raises:
@@ -136,7 +156,9 @@ def evaluate(
     for item in validation:
         fit_items.setdefault(item.model, []).append(item)
     targets = answers_lib.stack_targets(asks)
-    rate = baselines.fit_base_rate(training_labels)
+    given = isinstance(training_labels, baselines.BaseRate)
+    rate = training_labels if given else baselines.fit_base_rate(training_labels)
+    assert isinstance(rate, baselines.BaseRate)
     stacked = {
         "uniform": [baselines.uniform(ask) for ask in asks],
         "base_rate": [rate.predict(ask) for ask in asks],
@@ -144,20 +166,29 @@ def evaluate(
     answers = {
         name: answers_lib.stack_answers(name, targets, rows) for name, rows in stacked.items()
     }
-    scaling: dict[str, TemperatureScaling] = {}
+    fits: dict[str, PostHoc] = {}
     for name, own in by_model.items():
-        mass = [item.valid_mass for item in own]
-        probs = [item.probs_K for item in own]
-        ok = [item.parse_ok for item in own]
         readouts = sorted({item.readout for item in own})
-        readout = readouts[0] if len(readouts) == 1 else ""
-        answers[name] = answers_lib.stack_answers(name, targets, probs, mass, ok, readout=readout)
-        if fit_items.get(name):
-            scaling[name] = fit_temperature_scaling(fit_items[name], min_items=config.min_fit_items)
-            scaled = scaling[name].apply(own)
-            answers[f"{name}+ts"] = answers_lib.stack_answers(
-                f"{name}+ts", targets, scaled, mass, ok, readout=readout, posthoc="temperature"
+        same = {
+            "valid_mass": [item.valid_mass for item in own],
+            "parse_ok": [item.parse_ok for item in own],
+            "readout": readouts[0] if len(readouts) == 1 else "",
+        }
+        probs = [item.probs_K for item in own]
+        answers[name] = answers_lib.stack_answers(name, targets, probs, **same)  # type: ignore[arg-type]
+        for method in config.posthoc if fit_items.get(name) else ():
+            row_name = name + SUFFIXES[method]
+            fitted = fit_posthoc(method, fit_items[name], min_items=config.min_fit_items)
+            # Step functions give ties, which rounding in the last places must not tear apart.
+            corrected = [np.round(p_K, 10) for p_K in fitted.apply(own)]
+            answers[row_name] = answers_lib.stack_answers(
+                row_name,
+                targets,
+                corrected,
+                posthoc=method,
+                **same,  # type: ignore[arg-type]
             )
+            fits[row_name] = fitted
     per_item = {name: answers_lib.score_items(targets, own) for name, own in answers.items()}
     rows: list[Row] = []
     comparisons: list[Row] = []
@@ -178,7 +209,7 @@ def evaluate(
         comparisons += own_comparisons
     place = {name: k for k, name in enumerate(answers)}
     rows.sort(key=lambda row: place[row["model"]])  # stable: splits, kinds, metrics keep order
-    return Evaluation(rows, comparisons, scaling, targets, answers, per_item, config)
+    return Evaluation(rows, comparisons, fits, targets, answers, per_item, config)
 
 
 def write_evaluation(
@@ -194,10 +225,7 @@ def write_evaluation(
         evaluation.rows,
         run,
         settings=dataclasses.asdict(evaluation.config),
-        posthoc={
-            name: {kind: dataclasses.asdict(t) for kind, t in scaling.by_kind.items()}
-            for name, scaling in evaluation.scaling.items()
-        },
+        posthoc={name: fitted.describe() for name, fitted in evaluation.fits.items()},
         comparisons=evaluation.comparisons,
     )
 

@@ -23,7 +23,11 @@ from ppt_jax.evaluation.tables import (
 from tests.evaluation.synthetic import make_corpus
 
 FAST = EvaluationConfig(replicates=200)
-MODELS = ["uniform", "base_rate", "before", "before+ts", "after", "after+ts"]
+CORRECTED = ["+ts", "+bts", "+vector", "+platt", "+beta", "+isotonic", "+mixing"]
+MODELS = [
+    *("uniform", "base_rate"),
+    *(model + suffix for model in ("before", "after") for suffix in ("", *CORRECTED)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,11 @@ def test_every_model_split_kind_and_metric_has_one_row(found: Evaluation) -> Non
     assert list(dict.fromkeys(r["model"] for r in found.rows)) == MODELS
     metrics = [m.name for m in METRICS] + ["pearson_means"]
     wanted = {
-        (m, s, k, x) for m in MODELS for s in SPLITS for k in ("all", *KINDS) for x in metrics
+        (m, s, k, x)
+        for m in MODELS
+        for s in SPLITS
+        for k in (("all", *KINDS) if "+" not in m or m.endswith("+ts") else ("all", "choice"))
+        for x in metrics
     }
     assert wanted <= set(keys)
     assert all(set(COLUMNS) == set(r) for r in found.rows)
@@ -105,7 +113,12 @@ def test_order_of_items_changes_no_value(corpus: tuple[list[Item], ...], found: 
     for row in found.rows:
         other = flipped.row(row["model"], row["split"], row["metric"], row["kind"])
         assert other is not None
-        np.testing.assert_allclose(other["value"], row["value"], rtol=1e-7, atol=1e-9)
+        if row["posthoc"] == "vector":
+            continue  # 202 parameters from 45 items have no best value to agree on
+        fitted = row["posthoc"] not in ("", "temperature")  # an optimiser's last digits
+        rtol = 1e-3 if fitted else 1e-7
+        message = f"{row['model']} {row['kind']} {row['metric']}"
+        np.testing.assert_allclose(other["value"], row["value"], rtol, 1e-9, err_msg=message)
 
 
 def test_stored_items_score_the_same(
@@ -146,7 +159,9 @@ def test_files_hold_the_rows(found: Evaluation, tmp_path: pathlib.Path) -> None:
     for row, line in zip(rows, table, strict=True):
         assert {k: "" if v in (None, {}) else str(v) for k, v in row.items()} == line
     assert document["run"] == {"config": "x"}
-    assert document["posthoc"]["after"]["all"]["n_fit"] == 180
+    pooled = next(f for f in document["posthoc"]["after+ts"] if f["group"] == "all")
+    assert pooled["n_fit"] == 180
+    assert set(document["posthoc"]) == {m for m in MODELS if "+" in m}
     assert document["comparisons"]
     again = read_results(tmp_path)
     assert again.run == {"config": "x"}
