@@ -20,6 +20,7 @@ import pathlib
 import re
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -250,6 +251,7 @@ def start() -> Processes:
             local_device_ids=decided.local_devices,
             cluster_detection_method="deactivate" if decided.how == "explicit" else None,
             initialization_timeout=TIMEOUT.value + 60,  # ours comes first, with a message
+            shutdown_timeout_seconds=30,  # all have passed a barrier by then, or one was stopped
         )
     except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(
@@ -293,16 +295,33 @@ def gather(name: str, text: str, *, timeout: float) -> list[str]:
     from jax._src import distributed as runtime
 
     own, count = runtime.global_state.process_id, runtime.global_state.num_processes
+    found: dict[int, str] = {}
+    end = time.monotonic() + timeout
     try:
         client.key_value_set(f"ppt_jax/{name}/{own}", text or " ")
-        client.wait_at_barrier(f"ppt_jax/{name}", int(timeout * 1000))
-        found = [client.blocking_key_value_get(f"ppt_jax/{name}/{i}", 10_000) for i in range(count)]
+        while len(found) < count:  # asks again and again, so that Ctrl-C is heard
+            for index in set(range(count)) - found.keys():
+                found.update(_posted(client, name, index))
+            if len(found) < count:
+                if time.monotonic() > end:
+                    late = ", ".join(str(i) for i in range(count) if i not in found)
+                    raise UserError(f"{name}: process {late} did not come within {timeout:.0f} s")
+                time.sleep(0.1)
     except RuntimeError as error:
         raise UserError(
             f"waiting for the other processes at {name!r}: {str(error).splitlines()[0]}; look at "
             "their output, then start the whole job again: it goes on where it was"
         ) from error
-    return ["" if one == " " else one for one in found]
+    return ["" if found[index] == " " else found[index] for index in range(count)]
+
+
+def _posted(client: Any, name: str, index: int) -> dict[int, str]:
+    try:
+        return {index: client.key_value_try_get(f"ppt_jax/{name}/{index}")}
+    except RuntimeError as error:
+        if "NOT_FOUND" in str(error):
+            return {}
+        raise
 
 
 def barrier(name: str, *, timeout: float) -> None:

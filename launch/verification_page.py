@@ -66,7 +66,7 @@ def _curve(title: str, curve: Uniformity, finding: Finding | None) -> str:
     edge = max(
         np.abs(curve.low_K).max(), np.abs(curve.high_K).max(), np.abs(curve.difference_K).max()
     )
-    size = 1.12 * float(edge)
+    size = 1.4 * float(edge)  # room for the note above the band
     alarm = finding is not None and finding.p_value < 0.01
     panel = Panel(
         title,

@@ -121,7 +121,7 @@ def coarse(probs: Array, kind: str) -> Array:
     if kind == "choice":
         return probs
     bins = np.minimum(np.arange(len(probs)) // 5, COARSE_BINS - 1)
-    return np.bincount(bins, weights=probs, minlength=COARSE_BINS)
+    return np.bincount(bins, weights=probs, minlength=COARSE_BINS).astype(np.float64)
 
 
 def stored_config(folder: str | os.PathLike[str]) -> LabelConfig:

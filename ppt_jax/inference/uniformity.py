@@ -115,7 +115,8 @@ def uniformity(u_N: Sequence[float] | Array, alpha: float = 0.05) -> Uniformity:
     null = _null(count)
     worst = float(_tails(counts_K, count, z_K))
     # equal tails are computed twice over: compare with a grain of tolerance
-    p_value = (1 + np.searchsorted(null, worst * (1 + 1e-9), side="right")) / (SIMULATIONS + 1)
+    further = int(np.searchsorted(null, worst * (1 + 1e-9), side="right"))
+    p_value = (1 + further) / (SIMULATIONS + 1)
     edge = SIMULATIONS // 100
     if worst < null[edge]:  # too far out to count simulations: proportional to the tail from there
         p_value = 0.01 * worst / float(null[edge])
@@ -124,7 +125,7 @@ def uniformity(u_N: Sequence[float] | Array, alpha: float = 0.05) -> Uniformity:
     high_K = stats.binom.isf(gamma / 2, count, z_K) / count - z_K
     return Uniformity(
         count=count,
-        p_value=float(p_value),
+        p_value=p_value,
         z_K=z_K,
         difference_K=counts_K / count - z_K,
         low_K=low_K,

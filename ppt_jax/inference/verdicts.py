@@ -108,10 +108,14 @@ class Verification:
                 f"no sign of miscalibration in {size}: {len(self.tests)} tests, least adjusted p "
                 f"{least:.2g}"
             )
+        shown: dict[str, Finding] = {}
+        for one in alarms:
+            shown.setdefault(one.test, one)  # the worst of each test
         worst = "; ".join(
-            f"{one.test} of {one.group}: {one.reads} (p {one.adjusted:.2g})" for one in alarms[:3]
+            f"{one.test} of {one.group}: {one.reads} (p {one.adjusted:.2g})"
+            for one in shown.values()
         )
-        more = f"; and {len(alarms) - 3} more" if alarms[3:] else ""
+        more = f"; and {len(alarms) - len(shown)} more" if len(alarms) > len(shown) else ""
         return f"ALARM in {size}: {worst}{more}"
 
     def to_json(self) -> dict[str, Any]:

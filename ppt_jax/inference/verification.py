@@ -182,7 +182,7 @@ def _ranked(values: Array, points: Array) -> Array:
     values = np.sort(values)
     below = np.searchsorted(values, points, side="left")
     upto = np.searchsorted(values, points, side="right")
-    return (below + upto + 1.0) / (2.0 * len(values) + 2.0)
+    return np.asarray((below + upto + 1.0) / (2.0 * len(values) + 2.0), np.float64)
 
 
 def leanings(
