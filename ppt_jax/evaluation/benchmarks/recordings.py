@@ -115,7 +115,7 @@ def read_recordings(
         rows = _jsonl_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path)
         model_name, trial_name = name_of(path)
         for where, row in rows:
-            item = _first(row, ("item_id", "id", "question_id", *id_columns))
+            item = _first(row, (*id_columns, "item_id", "question_id", "id"))
             if item == "":
                 raise BenchmarkError(f"{where}: no item_id; it names the question")
             question = known.get(item) or folded.get(" ".join(item.split()).casefold())
