@@ -33,7 +33,7 @@ from ppt_jax.data.tokenizer import (
 from ppt_jax.data.trees import Compiler, ScenarioTree
 from ppt_jax.models.answers import StopSets
 from ppt_jax.models.decoder import DecoderConfig, count_parameters, make_apply
-from ppt_jax.training.metrics import used_tokens
+from ppt_jax.training.flops import batch_work
 from ppt_jax.training.objectives.soft_label import soft_label
 from ppt_jax.training.optimizer import OptimizerConfig, make_optimizer
 from ppt_jax.training.sharding import MeshConfig, make_mesh, put_batch
@@ -135,7 +135,7 @@ def trainer(layout: Layout, compiler: Compiler, model: DecoderConfig):
             state, metrics = step(state, put_batch(batch, mesh))
             jax.block_until_ready(metrics)
             asks += int((batch["ask_weight_BA"] > 0).sum())
-            used += used_tokens(batch)
+            used += batch_work(batch).tokens
             tokens += batch["tokens_BT"].size
             steps += 1
         elapsed = time.perf_counter() - start

@@ -6,10 +6,8 @@ import dataclasses
 import math
 import os
 import pathlib
-import signal
 import time
 from collections.abc import Collection, Iterable, Mapping
-from types import FrameType, TracebackType
 from typing import Any
 
 import jax
@@ -28,7 +26,8 @@ from ppt_jax.training.checkpoint import (
     identity,
     restore_params,
 )
-from ppt_jax.training.metrics import MetricLog, Window, used_tokens
+from ppt_jax.training.flops import Work, batch_work, step_flops, utilisation
+from ppt_jax.training.metrics import MetricLog, Window
 from ppt_jax.training.objectives import Objective
 from ppt_jax.training.objectives.soft_label import SoftLabelConfig, soft_label
 from ppt_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer
@@ -47,12 +46,19 @@ from ppt_jax.training.state import (
     state_shardings,
 )
 from ppt_jax.training.step import make_evaluation, make_step
+from ppt_jax.training.stop import StopSignal
 
 HostBatch = Mapping[str, np.ndarray]
 Dataset = Iterable[HostBatch]
 """Batches whose iterator has ``get_state`` and ``set_state``, e.g. a Grain `IterDataset`."""
 
-_HARMLESS = ("log_every", "checkpoint_every", "keep_checkpoints")
+_HARMLESS = (
+    "log_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "profile_first",
+    "profile_steps",
+)
 
 
 class TrainingError(UserError):
@@ -77,6 +83,8 @@ class TrainConfig:
       validate_every: steps between validations; the last step is validated too.
       checkpoint_every: steps between checkpoints; the last step is saved too.
       keep_checkpoints: how many of the latest checkpoints stay.
+      profile_first: step after which a trace begins (of this process's steps, compilation over).
+      profile_steps: steps that the trace holds; 0: none. It lies under ``workdir/profile``.
     """
 
     seed: int = 0
@@ -92,13 +100,15 @@ class TrainConfig:
     validate_every: int = 200
     checkpoint_every: int = 200
     keep_checkpoints: int = 2
+    profile_first: int = 10
+    profile_steps: int = 0
 
     def __post_init__(self) -> None:
         positive = "steps accumulate skipped_limit log_every validate_every checkpoint_every"
         for name in [*positive.split(), "keep_checkpoints"]:
             if getattr(self, name) < 1:
                 raise UserError(f"train.{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("lm_steps", "seed"):
+        for name in ("lm_steps", "seed", "profile_first", "profile_steps"):
             if getattr(self, name) < 0:
                 raise UserError(f"train.{name} is {getattr(self, name)}; it must be 0 or more")
 
@@ -134,39 +144,6 @@ class _Phase:
     objective: Objective
     data: Dataset
     validation: Dataset | None
-
-
-class StopSignal:
-    """Notes Ctrl-C and SIGTERM, so that the loop can save; a second one ends at once.
-
-    Outside the main thread, where handlers cannot be set, nothing is caught.
-    """
-
-    def __init__(self) -> None:
-        self.seen = False
-        self._before: dict[int, Any] = {}
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.seen:
-            raise KeyboardInterrupt
-        self.seen = True
-
-    def __enter__(self) -> StopSignal:
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
-        except ValueError:  # not in the main thread
-            self._before = {}
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 def train(
@@ -281,6 +258,7 @@ class _Run:
         self._log, self._stop = log, stop
         self._silent = silent or jax.process_index() > 0
         self._folder = workdir / "checkpoints"
+        self._profile = workdir / "profile"
         apply = make_apply(model)
         self._optimizer = make_optimizer(phase.optimizer, phase.steps)
         self._rate = learning_rate_schedule(phase.optimizer, phase.steps)
@@ -301,7 +279,7 @@ class _Run:
         self._best_kl: float | None = None
         self._window = Window()
         self._last_log = time.perf_counter()
-        self._tokens = 0
+        self._tokens, self._flops = 0, 0.0
 
     def __call__(self, params: Params | None) -> TrainResult:
         """Runs the phase from where its checkpoints stand."""
@@ -344,13 +322,14 @@ class _Run:
             iterator.set_state(position)
         if start == 0:
             self._validate(0, state)
-        pending: tuple[int, Any, int] | None = None
+        pending: tuple[int, Any, Work] | None = None
         self._last_log = time.perf_counter()
         done = start
         with Progress(
             f"train {phase.name}", phase.steps - start, "step", silent=self._silent
         ) as bar:
-            while done < phase.steps and not self._stop.seen:
+            while done < phase.steps and not self._stop.agreed(done, config.log_every):
+                self._trace(done - start)
                 batch = self._next(iterator, done)
                 device_batch = put_batch(batch, self._mesh)
                 with jax.transfer_guard("disallow"):
@@ -358,7 +337,7 @@ class _Run:
                 done += 1
                 if pending is not None:  # one step late: the device already works on the next
                     self._read(*pending, bar=bar)
-                pending = (done, metrics, used_tokens(batch))
+                pending = (done, metrics, batch_work(batch))
                 last = done == phase.steps
                 if last or done % config.validate_every == 0 or done % config.log_every == 0:
                     self._read(*pending, bar=bar)
@@ -368,6 +347,7 @@ class _Run:
                 if last or done % config.checkpoint_every == 0:
                     self._save(done, state, iterator)
                 bar.advance()
+        self._trace(done - start, ended=True)
         if pending is not None:
             self._read(*pending, bar=bar)
         if done < phase.steps and self._store.latest != done:
@@ -391,7 +371,15 @@ class _Run:
         check_rows(rows, self._config.accumulate, self._mesh)
         return batch
 
-    def _read(self, step: int, metrics: Any, tokens: int, bar: Progress) -> None:
+    def _trace(self, steps: int, ended: bool = False) -> None:
+        """Starts or ends the trace that was asked for, `steps` steps after this process began."""
+        first, count = self._config.profile_first, self._config.profile_steps
+        if count and steps == first and not ended:
+            jax.profiler.start_trace(self._profile)
+        elif count and (steps == first + count or (ended and first < steps < first + count)):
+            jax.profiler.stop_trace()
+
+    def _read(self, step: int, metrics: Any, work: Work, bar: Progress) -> None:
         """Brings the metrics of one step to the host, checks and logs them."""
         values = jax.device_get(metrics)
         in_a_row = int(values.pop("skipped_in_a_row"))
@@ -407,7 +395,8 @@ class _Run:
             self._window.add({**pairs, "loss": np.array([loss * weight, weight])})
         self._window.add({name: value for name, value in values.items() if not np.ndim(value)})
         self._window.add({"asks": np.array([weight, 1.0])})
-        self._tokens += tokens
+        self._tokens += work.tokens
+        self._flops += step_flops(self._model, work)
         if step % self._config.log_every and step != self._phase.steps:
             return
         means, seconds = self._window.means(), time.perf_counter() - self._last_log
@@ -420,10 +409,26 @@ class _Run:
         asks = means.pop("asks")
         means["learning_rate"] = float(self._rate(step - 1 - int(means["skipped"])))
         means["asks_per_second"] = asks * steps / seconds
-        means["tokens_per_second"] = self._tokens / seconds
+        means |= self._speed(seconds)
         self._log.record(self._phase.name, step, "train", means)
         bar.advance(0, **{name: f"{means[name]:.4g}" for name in ("loss", "kl") if name in means})
-        self._tokens, self._last_log = 0, time.perf_counter()
+        self._tokens, self._flops, self._last_log = 0, 0.0, time.perf_counter()
+
+    def _speed(self, seconds: float) -> dict[str, float]:
+        """Rates since the last record, over all processes (each has an equal share of the rows)."""
+        processes, device = jax.process_count(), jax.local_devices()[0]
+        found = {
+            "tokens_per_second": processes * self._tokens / seconds,
+            "model_tflops_per_second": processes * self._flops / seconds / 1e12,
+        }
+        kind = device.device_kind
+        share = utilisation(processes * self._flops, seconds, self._mesh.size, kind)
+        memory = (device.memory_stats() or {}).get("peak_bytes_in_use")
+        if share is not None:
+            found["mfu"] = share
+        if memory is not None:
+            found["peak_memory_gb"] = memory / 1e9
+        return found
 
     def _validate(self, step: int, state: TrainState) -> None:
         if self._phase.validation is None or self._best is None:

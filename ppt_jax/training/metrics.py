@@ -90,9 +90,3 @@ class Window:
         result = {**means, **self._latest}
         self._pairs, self._latest = {}, {}
         return result
-
-
-def used_tokens(batch: Mapping[str, np.ndarray]) -> int:
-    """Tokens of a batch that are not padding (padding: position 0, ``end[j] = j + 1``)."""
-    following_T = np.arange(1, batch["end_BT"].shape[1] + 1)
-    return int(((batch["positions_BT"] > 0) | (batch["end_BT"] > following_T)).sum())

@@ -14,6 +14,7 @@ import pytest
 
 from ppt_jax.errors import UserError
 from ppt_jax.training.checkpoint import CheckpointError
+from ppt_jax.training.flops import batch_work, step_flops
 from ppt_jax.training.loop import TrainConfig, TrainingError, initial_params, load_params, train
 from ppt_jax.training.optimizer import OptimizerConfig
 from tests.models.packed import MAX_ANSWERS
@@ -76,8 +77,14 @@ def test_a_run_leaves_metrics_checkpoints_and_parameters(whole):
     assert (result.finished, result.phase, result.step) == (True, "ppt", 12)
     assert same(load_params(workdir, MODEL, "last"), result.params)
     assert not same(load_params(workdir, MODEL, "lm"), result.params)
-    steps = [row["step"] for row in rows_of(workdir, phase="ppt", split="train")]
-    assert steps == [2, 4, 6, 8, 10, 12]
+    rows = rows_of(workdir, phase="ppt", split="train")
+    assert [row["step"] for row in rows] == [2, 4, 6, 8, 10, 12]
+    for row in rows:  # two steps a record: rates and work belong together
+        seconds = sum(batch_work(batch_of(row["step"] - n)).tokens for n in (0, 1))
+        seconds /= row["tokens_per_second"]
+        work = sum(step_flops(MODEL, batch_work(batch_of(row["step"] - n))) for n in (0, 1))
+        assert row["model_tflops_per_second"] == pytest.approx(work / seconds / 1e12, abs=1e-6)
+    assert "mfu" not in rows[0]  # nobody publishes the peak of this CPU
     validated = rows_of(workdir, phase="ppt", split="validation")
     assert [row["step"] for row in validated] == [0, 5, 10, 12]
     kls = {row["step"]: row["kl"] for row in validated}
@@ -313,3 +320,10 @@ def test_training_works_outside_the_main_thread(tmp_path):
     thread.start()
     thread.join()
     assert results[0].finished
+
+
+def test_a_trace_of_some_steps_is_written(tmp_path):
+    config = dataclasses.replace(CONFIG, lm_steps=0, steps=4, profile_first=1, profile_steps=2)
+    go(tmp_path, config, validation=None)
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+    assert "profile" not in (tmp_path / "checkpoints" / "train.json").read_text()
