@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
@@ -21,11 +20,11 @@ from ppt_jax.inference.labels import LabelConfig
 from ppt_jax.inference.numpyro_model import numpyro_model
 from ppt_jax.inference.points import SCRAMBLES
 from ppt_jax.inference.routes import Outcome, Prepared, ask_arrays, weighted_outcome
-from ppt_jax.inference.summary import NO_ASK, AskArrays, Summary, summarise
+from ppt_jax.inference.summary import Summary
+from ppt_jax.inference.uncompiled import summed
 from ppt_jax.scenario.document import Scenario
 
 CHUNK = 1 << 16  # particles at once, which bounds memory
-ASK_STEP = 4  # asks are padded to a multiple of it, so that few sums are compiled
 
 
 class _Batched(Messenger):
@@ -64,9 +63,6 @@ def particles(
     return jnp.stack(asks).astype(jnp.float32), jnp.where(impossible, -jnp.inf, total)
 
 
-_SUMMARISE = jax.jit(summarise, static_argnums=5)
-
-
 def eager_route(prepared: Sequence[Prepared], points: int, config: LabelConfig) -> list[Outcome]:
     """Importance weighting from the prior by uncompiled NumPyro, each scenario by itself.
 
@@ -93,20 +89,4 @@ def weigh(prepared: Prepared, count: int, seed: int) -> Summary:
     if prepared.own_prior:
         drawn = [particles(scenario, jax.random.fold_in(k, 1), chunk, False)[0] for k in keys]
         prior_AP = jnp.concatenate(drawn, axis=1)
-    asks = len(arrays.kind)
-    missing = -asks % ASK_STEP
-    padded = AskArrays(*(np.pad(field, (0, missing)) for field in arrays))
-    padded = padded._replace(kind=np.pad(arrays.kind, (0, missing), constant_values=NO_ASK))
-    rows = ((0, missing), (0, 0))
-    made = jax.device_get(
-        _SUMMARISE(
-            jnp.pad(values_AP, rows),
-            jnp.pad(prior_AP, rows),
-            logw_P,
-            jnp.zeros_like(logw_P),
-            padded,
-            SCRAMBLES,
-        )
-    )
-    per_ask = {name: getattr(made, name)[:asks] for name in made._fields if "_A" in name}
-    return made._replace(**per_ask)
+    return summed(values_AP, prior_AP, logw_P, arrays)

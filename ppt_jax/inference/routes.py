@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ppt_jax.inference import exact, kernel
+from ppt_jax.inference import exact, kernel, uncompiled
 from ppt_jax.inference.graph import reachable
 from ppt_jax.inference.importance import weight_group
 from ppt_jax.inference.labels import LabelConfig, SoftLabel, ask_scale, weighted_label
@@ -165,12 +165,19 @@ def exact_route(prepared: Prepared) -> Outcome:
 
 
 def table_route(prepared: Sequence[Prepared], points: int, config: LabelConfig) -> list[Outcome]:
-    """Weighting on two scrambles of shared Sobol points through the compiled kernel."""
+    """Weighting on two scrambles of shared Sobol points through the compiled kernel.
+
+    Programs that no compiled size holds are weighted the same way by `uncompiled`.
+    """
     requests: list[kernel.Request] = []
     owners: list[tuple[int, int]] = []
     outcomes: list[Outcome | None] = [None] * len(prepared)
     for i, one in enumerate(prepared):
         size = kernel.bucket_of(one.table)
+        if size is None and uncompiled.work(one.program, points) <= uncompiled.MAX_WORK:
+            made = uncompiled.weigh_program(one.program, ask_arrays(one), points, config.seed)
+            outcomes[i] = weighted_outcome(one, [(0, made)], "table")
+            continue
         if size is None or not kernel.points_fit(points, size[1]):
             detail = f"{one.table.rows} rows and {one.table.latents} latents at {points} points"
             outcomes[i] = Outcome(reason="too_large", detail=detail, final=size is None)
@@ -234,9 +241,9 @@ def weighted_outcome(prepared: Prepared, parts: list[tuple[int, Summary]], route
 def nonfinite(prepared: Prepared, number: int | None) -> Outcome:
     """Names the first node of the document that has no finite value somewhere."""
     program = prepared.program
-    rng = np.random.default_rng(0)
-    z_LP = rng.standard_normal((len(program.latents), 4096))
-    values = node_values(program.nodes, z_LP, 4096)
+    rng, size = np.random.default_rng(0), min(4096, uncompiled.block_size(program))
+    z_LP = rng.standard_normal((len(program.latents), size))
+    values = node_values(program.nodes, z_LP, size)
     names = {node: name for name, node in program.names.items()}
     within = reachable(program.nodes, [number] if number is not None else program.loglik)
     for node in sorted(within):

@@ -415,20 +415,6 @@ def test_more_quantile_tables_than_a_table_holds() -> None:
         assert tv(twenty(label.probs), twenty(answer_bins(law, 0, 1))) < label.error
 
 
-def test_a_program_beyond_every_size_is_a_named_reject() -> None:
-    sets = {"a": [f"a{i}" for i in range(20)], "b": [f"b{i}" for i in range(20)]}
-    model = [
-        node("x", "normal(mean=0, sd=1)", "a", "b"),
-        node("all", "total(total(x[a, b], b), a)"),
-        node("seen", "normal(mean=all, sd=10)"),
-    ]
-    one = scenario(model, ["seen == 5"], [ask("value", "all", low=-60, high=60)], sets=sets)
-    result = label_scenarios([one])[0]
-    assert isinstance(result, Reject)
-    assert result.reason == "too_large"
-    assert "400 latents" in result.detail
-
-
 def test_more_asks_than_a_kernel_call_holds() -> None:
     asks = [ask("choice", f"mu > {40 + i}") for i in range(19)]
     model = [node("mu", "normal(mean=50, sd=15)"), node("seen", "normal(mean=mu, sd=10)")]
