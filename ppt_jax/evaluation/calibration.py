@@ -339,7 +339,7 @@ def reliability_curve(
     return curve, density
 
 
-def sweep_edges(weight_G: jax.Array, max_bins: int = 64) -> jax.Array:
+def sweep_edges(weight_G: jax.Array, max_bins: int = 32) -> jax.Array:
     """Bins of equal weight for every number of bins 1..max_bins, over sorted groups of ties.
 
     Args:
@@ -396,7 +396,7 @@ def sweep_from_sums(
 
 
 def sweep_error(
-    conf_N: jax.Array, y_N: jax.Array, weight_N: jax.Array, *, max_bins: int = 64
+    conf_N: jax.Array, y_N: jax.Array, weight_N: jax.Array, *, max_bins: int = 32
 ) -> tuple[jax.Array, jax.Array]:
     """ECE-sweep: equal-weight bins, as many as keep the bin means of the outcome rising.
 

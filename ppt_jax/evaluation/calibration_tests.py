@@ -76,7 +76,8 @@ def cox_of_groups(
     c = jnp.clip(conf_G, tiny, 1 - tiny)
     x = jnp.log(c) - jnp.log1p(-c)
     shape = jnp.broadcast_shapes(weight_G.shape, positive_G.shape)[:-1]
-    start = jnp.zeros(shape, x.dtype), jnp.ones(shape, x.dtype)
+    # from 0, where the likelihood has its widest curvature: from slope 1 extreme logits overshoot
+    start = jnp.zeros(shape, x.dtype), jnp.zeros(shape, x.dtype)
 
     def gradients(a: jax.Array, b: jax.Array) -> tuple[jax.Array, ...]:
         p = jax.nn.sigmoid(a[..., None] + b[..., None] * x)

@@ -68,7 +68,7 @@ SELECTIVE = {"aurc": "lower", "e_aurc": "lower", "rejection_ratio": "higher"} | 
 }
 _CHUNK = 143  # rows at a time: 1,001 (the sample and 1,000 replicates) in 7 parts
 _THREADS = 2  # numpy lets go of the interpreter inside large operations
-_SWEEP_BINS = 64
+_SWEEP_BINS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _sort(conf_N: np.ndarray, weight_N: np.ndarray, bins: int, cells: int) -> _S
 _sweep_edges = jax.jit(lambda weight_G: calibration.sweep_edges(weight_G, _SWEEP_BINS))
 _smooth_error = jax.jit(calibration.smooth_error_from_grid)
 _sweep = jax.jit(calibration.sweep_from_sums)
-_cox = jax.jit(lambda conf, w, p: calibration_tests.cox_of_groups(conf, w, p, steps=12))
+_cox = jax.jit(lambda conf, w, p: calibration_tests.cox_of_groups(conf, w, p, steps=10))
 
 
 @jax.jit

@@ -163,7 +163,7 @@ def plain_sweep(c: np.ndarray, y: np.ndarray) -> tuple[float, int]:
     order = np.argsort(c)
     c, y = c[order], y[order]
     kept = abs(y.mean() - c.mean()), 1
-    for bins in range(2, 65):
+    for bins in range(2, 33):
         place = np.floor((np.arange(len(c)) + 0.5) / len(c) * bins + 1e-6).astype(int)
         means = [y[place == b].mean() for b in range(bins) if (place == b).any()]
         if any(b < a for a, b in itertools.pairwise(means)):
