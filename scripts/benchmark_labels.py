@@ -23,6 +23,7 @@ from jax import lax
 
 from ppt_jax.authoring.author import AuthorConfig, author_corpus
 from ppt_jax.inference.cascade import Labelled, label_scenarios
+from ppt_jax.inference.discrete_route import discrete_route
 from ppt_jax.inference.importance import CHUNK, one_particle
 from ppt_jax.inference.labels import LabelConfig
 from ppt_jax.inference.routes import prepare
@@ -163,10 +164,8 @@ def main() -> None:
 
 
 def _is_exact(scenario: Scenario) -> bool:
-    from ppt_jax.inference.exact import joint_size
-
-    size = joint_size(prepare(scenario).program)
-    return size is not None and size <= LabelConfig().enumerate_limit
+    limit = LabelConfig().enumerate_limit
+    return discrete_route(prepare(scenario), limit).reason != "not_enumerable"
 
 
 if __name__ == "__main__":
