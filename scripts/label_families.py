@@ -189,9 +189,8 @@ def groups(rng: np.random.Generator, number: int) -> Made:
     gain = t**2 / (t**2 + error2)
     centre, sd = m + gain * (average[0] - m), np.sqrt(gain * error2) + 0 * m
     asks = [value("mu", 0, 100), value("theta['g0']", 0, 100), value("tau", 0, 30)]
-    fine = np.broadcast_to(m, w.shape)
     gold = [
-        of_grid(fine.ravel(), w.ravel(), 0, 100),
+        _of_density(mu_grid[:, 0], w.sum(axis=1), 0, 100),
         of_normals(w[::2, ::2], centre[::2, ::2], sd[::2, ::2], 0, 100),
         _of_density(np.exp(log_tau), w.sum(axis=0), 0, 30),
     ]

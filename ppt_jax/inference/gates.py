@@ -21,8 +21,10 @@ def failed_gate(outcome: Outcome, config: LabelConfig) -> str:
     for label in outcome.labels:
         if label.route in EXACT_ROUTES:
             continue
-        failed = _tempered(label, config) if label.route == "tempered" else ""
-        failed = failed or _weighted(label, outcome.max_weight, config)
+        if label.route == "tempered":
+            failed = _tempered(label, config)
+        else:
+            failed = _weighted(label, outcome.max_weight, config)
         if failed:
             return failed
     return ""
@@ -44,6 +46,8 @@ def _tempered(label: SoftLabel, config: LabelConfig) -> str:
         return f"ask {label.ask_id!r}: runs differ by {label.disagreement:.3f}"
     if math.isinf(label.error):
         return f"ask {label.ask_id!r}: correlation {label.mixing:.2f} over the final moves"
+    if not label.error < config.max_error:
+        return f"ask {label.ask_id!r}: error {label.error:.3f}"
     return ""
 
 

@@ -412,10 +412,17 @@ def run_errors(
     own_SGB = h_SGB / np.maximum(totals_SG, 1.0)[:, :, None]
     spread_SGB = (share_SG[:, :, None] * (own_SGB - h_SB[:, None])) ** 2
     variance_B = spread_SGB.sum(axis=(0, 1)) * groups / (groups - 1) / runs**2
-    predicted = 0.4 * float(np.sqrt(variance_B).sum())
+    # where no state lies elsewhere, as many may have been missed as one a group
+    least = groups / max(float(totals_SG.sum()), 1.0)
+    predicted = max(0.4 * float(np.sqrt(variance_B).sum()), least)
     disagreement = total_variation(h_SB[0], h_SB[1])
     cover = COVER_CHOICE if choice else COVER
     return cover * math.hypot(predicted, 0.5 * disagreement), predicted, disagreement
+
+
+def _equivalent_draws(independent: float, predicted: float, states: float) -> float:
+    """Number of independent draws with the same predicted error; at most all states."""
+    return min((independent / predicted) ** 2, states) if independent > 0.0 else states
 
 
 def tempered_label(
@@ -457,7 +464,7 @@ def tempered_label(
         float(start.rank_A[slot]),
         math.exp(min(float(start.log_scale), 30.0)),
         route="tempered",
-        ess=(independent / predicted) ** 2 if predicted > 0.0 else float(totals_S.sum()),
+        ess=_equivalent_draws(independent, predicted, float(totals_S.sum())),
         error=error,
         error_101=run_errors(cells_SGC, totals_SG, kind, False, ask.kind == "choice")[0],
         predicted=predicted,

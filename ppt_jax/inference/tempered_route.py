@@ -209,6 +209,7 @@ def run_tempered(
     *,
     seed: int,
     wide: bool | None = None,
+    batch: int = WIDE_BATCH,
 ) -> list[tuple[Start, list[Run]]]:
     """Two runs for each program, from two scrambles and two keys.
 
@@ -220,6 +221,7 @@ def run_tempered(
       final_moves: moves whose states enter the sums.
       seed: of points, noise and keys.
       wide: run programs side by side (the default off the CPU).
+      batch: programs side by side in one call.
 
     Returns:
       Per request the prior's sums and both runs (numpy), the same in whatever company.
@@ -234,7 +236,7 @@ def run_tempered(
         groups.setdefault(size, []).append(i)
     results: list[tuple[Start, list[Run]] | None] = [None] * len(requests)
     effort = (np.int32(moves), np.int32(final_moves))
-    step = WIDE_BATCH if wide else 1
+    step = batch if wide else 1
     jobs = [
         (size, members[start : start + step])
         for size, members in groups.items()
