@@ -172,9 +172,12 @@ class Leases:
             "born": born(os.getpid()),
             "token": uuid.uuid4().hex,
         }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path}: cannot write ({error.strerror})") from error
         for _ in range(3):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 file = open(path, "x", encoding="utf-8")
             except FileExistsError:
                 found = _read(path)

@@ -239,8 +239,8 @@ def summary_table(summary: Mapping[str, Any], timing: Mapping[str, Any] | None =
     }
     routes = {**summary["by_route"], **({"all": everything} if labelled else {})}
     for route, found in routes.items():
-        seconds = sum(spent.values()) if route == "all" else spent.get(route)
-        per = f"{1e3 * seconds / max(found['scenarios'], 1):.2f}" if spent and seconds else "-"
+        seconds = sum(spent.values()) if route == "all" else spent.get(route, 0.0)
+        per = f"{1e3 * seconds / max(found['scenarios'], 1):.2f}" if spent else "-"
         error, ess = found["error"], found["ess"]
         rows.append(
             (
@@ -256,7 +256,10 @@ def summary_table(summary: Mapping[str, Any], timing: Mapping[str, Any] | None =
         lines.append("  ".join([first, *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))]))
     tiers = {name: count for name, count in summary["effort"].items() if name != "0"}
     if tiers:
-        lines.append("points a scramble: " + ", ".join(f"{k}: {v:,}" for k, v in tiers.items()))
+        lines.append(
+            "scenarios by points or particles: "
+            + ", ".join(f"{k}: {v:,}" for k, v in tiers.items())
+        )
     if summary["rejected"]:
         reasons = sorted(summary["rejected"].items(), key=lambda item: -item[1])
         lines.append("rejected: " + ", ".join(f"{name} {count:,}" for name, count in reasons))
