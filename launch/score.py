@@ -121,9 +121,13 @@ def _score_recordings(name: str) -> None:
     settings = protocol.ScoreSettings(
         replicates=REPLICATES.value, level=LEVEL.value, seed=SEED.value, splits=SPLITS.value
     )
-    if DATA_DIR.value is None and hasattr(module, "score_data"):
+    own_data = DATA_DIR.value is None or _inside(paths, pathlib.Path(DATA_DIR.value))
+    if own_data and hasattr(module, "score_data"):
         if options:
-            raise UserError(f"--option={next(iter(options))}=...: needs --data_dir")
+            raise UserError(
+                f"--option={next(iter(options))}=...: is for recordings of a model; "
+                "--recordings names the human data themselves"
+            )
         scored = module.score_data(paths, settings)
     else:
         if DATA_DIR.value is None and protocol.needs_data(name):
@@ -132,6 +136,12 @@ def _score_recordings(name: str) -> None:
         scored = benchmark.score_recordings(paths, settings)
     _write_scored(name, paths, options, scored)
     _print_scored(scored)
+
+
+def _inside(paths: Sequence[pathlib.Path], data: pathlib.Path) -> bool:
+    """Whether the recordings are the data (human data that stand for themselves)."""
+    root = data.resolve()
+    return all(root in (path.resolve(), *path.resolve().parents) for path in paths)
 
 
 def _print_scored(scored: Scored) -> None:

@@ -263,3 +263,19 @@ def quartile_null(n: int, seed: int) -> tuple[float | None, float | None]:
     counts = np.random.default_rng([seed, 2]).multinomial(n, [0.25] * 4, 20_000)
     errors = 100 * np.abs(counts / n - 0.25).mean(axis=1)
     return float(errors.mean()), float(np.quantile(errors, 0.95))
+
+
+def mean_over_trials(errors_RT: np.ndarray) -> np.ndarray:
+    """Mean [R] over the trials that a replicate has."""
+    known = np.isfinite(errors_RT)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, errors_RT, 0.0).sum(axis=1) / known.sum(axis=1)
+
+
+def spread_over_trials(errors_RT: np.ndarray) -> np.ndarray:
+    """Standard deviation [R] (n - 1) over the trials that a replicate has; NaN below two."""
+    known = np.isfinite(errors_RT)
+    gap = np.where(known, errors_RT - mean_over_trials(errors_RT)[:, None], 0.0)
+    count = known.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(count > 1, np.sqrt((gap**2).sum(axis=1) / (count - 1)), np.nan)

@@ -414,9 +414,9 @@ def _score_model(
     nothing = Estimate(math.nan)
     found: dict[str, tuple[Estimate, bool | None, dict[str, Any]]] = {}
     by_trial = elicited.quartile_error(scores.pit_N, trial_N, len(used))
-    ece = clusters.statistic(lambda w: np.nanmean(by_trial(w), axis=1)) if good else nothing
+    ece = clusters.statistic(lambda w: elicited.mean_over_trials(by_trial(w))) if good else nothing
     spread = (
-        clusters.statistic(lambda w: np.nanstd(by_trial(w), axis=1, ddof=1))
+        clusters.statistic(lambda w: elicited.spread_over_trials(by_trial(w)))
         if len(used) > 1
         else nothing
     )

@@ -17,6 +17,7 @@ import dataclasses
 import math
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -105,8 +106,12 @@ def read_experiment(path: pathlib.Path) -> Experiment:
     people: list[str] = []
     blocks: list[str] = []
     seen: dict[tuple[str, str, str], str] = {}
+    repeated: Counter[tuple[str, str]] = Counter()
     for row in rows:
         person, block, query = _keys(row)
+        if not block:  # no such column or cell: repetitions count up
+            repeated[person, query] += 1
+            block = str(repeated[person, query])
         people.append(person)
         blocks.append(block)
         wording.setdefault(query, row.text("query") or query)
@@ -152,7 +157,7 @@ def _keys(row: Cells) -> tuple[str, str, str]:
     for name, value in (("ID", person), ("querydetail", query)):
         if not value:
             raise BenchmarkError(f"{row.where}: {name} is blank")
-    return person, _label(row.text("block") or "1"), query
+    return person, _label(row.text("block")), query
 
 
 def load(directory: pathlib.Path, *, experiment: str | None = None) -> Benchmark:
@@ -176,10 +181,10 @@ def load(directory: pathlib.Path, *, experiment: str | None = None) -> Benchmark
         given: dict[str, list[float]] = {}
         for j in one.judgments:
             given.setdefault(j.query, []).append(j.estimate)
-        means = np.nanmean(one.values_SN, axis=0) if one.values_SN.size else []
-        for query, mean in zip(one.queries, means):
+        for query, column in zip(one.queries, one.values_SN.T):
             if query not in given:
                 continue
+            mean = np.nanmean(column)
             questions.append(
                 Question(
                     id=query if len(experiments) == 1 else f"{one.name}/{query}",

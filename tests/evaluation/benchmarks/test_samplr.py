@@ -100,6 +100,13 @@ def test_blocks_are_averaged_within_a_person(tmp_path):
     assert value(once, "split_half_r") == pytest.approx(value(twice, "split_half_r"))
 
 
+def test_repetitions_without_a_block_column_are_averaged(tmp_path):
+    rows = experiment(people=6, blocks=3)
+    bare = run(tmp_path / "e.csv", as_csv(rows, ["ID", "querydetail", "estimate"]))
+    told = run(tmp_path / "e.csv", as_csv(rows))
+    assert bare.table == told.table
+
+
 def test_missing_and_impossible_estimates_are_counted(tmp_path):
     rows = experiment()
     for at, bad in ((0, ""), (7, "NA"), (20, "110"), (33, "many"), (40, "nan"), (41, "inf")):

@@ -124,7 +124,7 @@ def test_models_against_users_and_posterior(tmp_path):
         probs = np.asarray(q.truth.probs_K)
         flat = (probs**0.5 / (probs**0.5).sum()).tolist()
         lines.append({"model": "shy", "item_id": q.id, "probs": flat})
-        said = q.options[int(probs.argmax())] if len(lines) % 50 else "flights"
+        said = q.options[int(probs.argmax())] if len(lines) % 25 else "flights"
         lines.append({"model": "words", "item_id": q.id, "answer": f"<{said}>"})
     path = tmp_path / "r.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
