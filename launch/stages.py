@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ml_collections
@@ -69,8 +69,10 @@ def dataset(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     print(f"dataset: asks by split: {counts}; vocabulary {len(tokenizer)}")
 
 
-def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Reads dataset/ and tokenizer/, writes train/."""
+def train(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, accept: Collection[str] = ()
+) -> None:
+    """Reads dataset/ and tokenizer/, writes train/; `accept` as of `training.loop.train`."""
     import jax
 
     from ppt_jax.data.dataset import open_dataset
@@ -116,9 +118,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             "source": source_fingerprint(config),
         },
         params=base_params(config, model, settings.mesh),
+        accept=accept,
     )
     if not result.finished:
         raise KeyboardInterrupt
+    if jax.process_index():
+        return
     best = "" if result.best_kl is None else f", validation KL {result.best_kl:.4f} nats"
     print(f"train: {result.parameters:,} parameters, {result.step} steps{best}")
 
@@ -201,13 +206,16 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
 
 
-def run_stage(stage: str, config: ml_collections.ConfigDict, workdir: str) -> None:
+def run_stage(
+    stage: str, config: ml_collections.ConfigDict, workdir: str, work: Stage | None = None
+) -> None:
     """Runs one stage in a work folder; `train` builds the dataset first when it is missing.
 
     Args:
       stage: a key of `STAGES`.
       config: the recipe.
       workdir: the folder.
+      work: does the stage's work; the entry of `STAGES` when None.
 
     Raises:
       UserError: a bad config, a folder of another config, or an earlier stage that is missing.
@@ -220,7 +228,7 @@ def run_stage(stage: str, config: ml_collections.ConfigDict, workdir: str) -> No
         folder.require("dataset")
         folder.run("dataset", functools.partial(dataset, config, folder.path))
     folder.require(stage)
-    if not folder.run(stage, functools.partial(STAGES[stage], config, folder.path)):
+    if not folder.run(stage, functools.partial(work or STAGES[stage], config, folder.path)):
         print(f"{stage}: finished already in {folder.path}")
 
 

@@ -24,7 +24,16 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "evaluate": ("seed", "evaluate"),
 }
 # Fields that say how the work is done, not what comes out: they may differ between two runs.
-EXECUTION_FIELDS = {("author", "processes"), ("label", "processes")}
+EXECUTION_FIELDS = {
+    ("author", "processes"),
+    ("label", "processes"),
+    ("train", "mesh"),
+    ("train", "log_every"),
+    ("train", "checkpoint_every"),
+    ("train", "keep_checkpoints"),
+    ("train", "profile_first"),
+    ("train", "profile_steps"),
+}
 
 
 # What a finished stage leaves, beside the shards.

@@ -52,10 +52,14 @@ class PositionedIterator(Protocol):
 
 
 class _Progress:
-    """A JSON object a process, saved inside an Orbax checkpoint (`ocp.StatefulCheckpointable`)."""
+    """A JSON object a process, saved inside an Orbax checkpoint (`ocp.StatefulCheckpointable`).
 
-    def __init__(self, content: dict[str, Any] | None = None) -> None:
-        self.content = content
+    The position of the data is one of the global stream, the same in every process; with
+    `any_count` another number of processes than saved it may go on from there.
+    """
+
+    def __init__(self, content: dict[str, Any] | None = None, any_count: bool = False) -> None:
+        self.content, self.any_count = content, any_count
 
     def _name(self) -> str:
         return f"process_{jax.process_index()}-of-{jax.process_count()}.json"
@@ -71,7 +75,10 @@ class _Progress:
 
     async def load(self, directory: Any) -> Awaitable[None]:
         async def read() -> None:
-            self.content = json.loads((directory / self._name()).read_text())
+            path = directory / self._name()
+            if not path.exists() and self.any_count:
+                path = min(directory.glob("process_*.json"), default=path)
+            self.content = json.loads(path.read_text())
 
         return read()
 
@@ -116,11 +123,14 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             raise self._cannot_write(error) from error
 
-    def restore(self, abstract: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def restore(
+        self, abstract: Mapping[str, Any], any_count: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Reads the newest checkpoint.
 
         Args:
           abstract: the named pytrees wanted, as shapes, dtypes and shardings.
+          any_count: also one that another number of processes saved.
 
         Returns:
           The named pytrees, and the progress object.
@@ -131,7 +141,7 @@ class Checkpoints:
         step = self.latest
         if step is None:
             raise CheckpointError(f"{self._folder}: no checkpoint here; train first")
-        progress = _Progress()
+        progress = _Progress(any_count=any_count)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -139,7 +149,7 @@ class Checkpoints:
         except FileNotFoundError as error:
             raise CheckpointError(
                 f"{self._folder}/{step}: incomplete ({error}); a run continues only with as many "
-                f"processes as saved it (now {jax.process_count()})"
+                f"processes as saved it (now {jax.process_count()}), unless `hardware` is accepted"
             ) from error
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(
@@ -185,7 +195,7 @@ def restore_params(folder: str | os.PathLike[str], abstract: Params) -> Params:
         raise CheckpointError(f"{folder}: no checkpoint here; train first")
     store = Checkpoints(folder, keep=1_000_000)
     try:
-        return store.restore({"params": abstract})[0]["params"]
+        return store.restore({"params": abstract}, any_count=True)[0]["params"]
     finally:
         store.close()
 

@@ -182,7 +182,8 @@ def train(
       params: parameters to start from; fresh ones from the seed when None. A model with adapters
         takes a base with or without them; the base may be bfloat16, is never written, and must be
         given again to resume.
-      accept: names of differences between run and checkpoints to overlook, e.g. ``versions``.
+      accept: names of differences between run and checkpoints to overlook: ``versions``, or
+        ``hardware`` (other devices or another number of processes; not to the bit).
       silent: show no progress.
 
     Returns:
@@ -202,7 +203,9 @@ def train(
         raise UserError("train.lm_steps is above 0, but no text data was given")
     mesh = make_mesh(config.mesh)
     settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _HARMLESS}
+    layout = settings.pop("mesh")
     now = identity({"train": settings, "model": dataclasses.asdict(model)}, fingerprint)
+    now["hardware"]["mesh"] = layout
     check_identity(workdir / "checkpoints" / "train.json", now, accept)
     objective = soft_label(stops, max_answers, config.objective)
     phases = [_Phase("ppt", config.steps, config.optimizer, objective, data, validation)]
@@ -217,7 +220,7 @@ def train(
     try:
         with StopSignal() as stop:
             for phase in phases:
-                run = _Run(config, model, phase, mesh, workdir, log, stop, silent, frozen)
+                run = _Run(config, model, phase, mesh, workdir, log, stop, silent, frozen, accept)
                 result = run(params)
                 if not result.finished:
                     break
@@ -252,8 +255,10 @@ class _Run:
         stop: StopSignal,
         silent: bool,
         frozen: Params,
+        accept: Collection[str],
     ) -> None:
         self._frozen = frozen
+        self._any_count = "hardware" in accept
         self._config, self._model, self._phase, self._mesh = config, model, phase, mesh
         self._log, self._stop = log, stop
         self._silent = silent or jax.process_index() > 0
@@ -300,7 +305,7 @@ class _Run:
             state = init_state(self._model, self._optimizer, self._mesh, self._config.seed, params)
             return state, None, 0
         abstract = abstract_state(self._model, self._optimizer, self._mesh)
-        trees, progress = self._store.restore(_trees(abstract))
+        trees, progress = self._store.restore(_trees(abstract), self._any_count)
         state = dataclasses.replace(trees["rest"], params=trees["params"])
         self._best_step, self._best_kl = progress["best_step"], progress["best_kl"]
         return state, progress["data"], int(state.step)
