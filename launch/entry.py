@@ -49,36 +49,41 @@ def run(main: Callable[[ml_collections.ConfigDict, str], None]) -> None:
       main: the entry point; gets the resolved config and the work folder.
     """
 
-    def with_config() -> None:
-        if WORKDIR.value is None:
-            raise UserError("--workdir=DIR is missing: the folder for this run's files")
-        main(_load_config(), WORKDIR.value)
+    _run(lambda: _with_config(main))
 
-    _run(with_config)
+
+def _with_config(main: Callable[[ml_collections.ConfigDict, str], None]) -> None:
+    if WORKDIR.value is None:
+        raise UserError("--workdir=DIR is missing: the folder for this run's files")
+    main(_load_config(), WORKDIR.value)
+
+
+def _without_config(main: Callable[[], None]) -> None:
+    for name in ("config", "workdir"):
+        if flags.FLAGS[name].present:
+            raise UserError(f"--{name} is not used by this command; see --help")
+    main()
 
 
 def run_alone(main: Callable[[], None]) -> None:
     """Runs ``main()`` of an entry point that needs neither config nor work folder; see `run`."""
+    _run(lambda: _without_config(main))
 
-    def without_config() -> None:
-        for name in ("config", "workdir"):
-            if flags.FLAGS[name].present:
-                raise UserError(f"--{name} is not used by this command; see --help")
-        main()
 
-    _run(without_config)
+def run_either(
+    main: Callable[[ml_collections.ConfigDict, str], None], alone: Callable[[], None], flag: str
+) -> None:
+    """Runs ``alone()`` when a flag is given, else ``main(config, workdir)``; see `run`."""
+    _run(lambda: _without_config(alone) if flags.FLAGS[flag].present else _with_config(main))
 
 
 def run_with_paths(main: Callable[[Sequence[str]], None], *, least: int = 1) -> None:
     """Runs ``main(paths)`` of an entry point whose arguments are paths; see `run`."""
 
     def with_paths(paths: Sequence[str]) -> None:
-        for name in ("config", "workdir"):
-            if flags.FLAGS[name].present:
-                raise UserError(f"--{name} is not used by this command; see --help")
         if len(paths) < least:
             raise UserError(f"{least} or more paths are needed, got {len(paths)}; see --help")
-        main(paths)
+        _without_config(lambda: main(paths))
 
     _run(with_paths)
 

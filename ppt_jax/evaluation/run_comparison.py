@@ -145,7 +145,7 @@ def _common_ids(a: Side, b: Side, config: CompareConfig) -> tuple[list[str], lis
     every = [seed.keys() for side in (a, b) for seed in side.seeds]
     shared = set.intersection(*map(set, every))
     union = dict.fromkeys(item_id for keys in every for item_id in keys)
-    missing = [
+    missing: list[dict[str, Any]] = [
         {"side": side.name, "source": source, "count": len(lacks), "first": lacks[:5]}
         for side in (a, b)
         for seed, source in zip(side.seeds, side.sources, strict=True)

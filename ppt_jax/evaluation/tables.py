@@ -156,9 +156,10 @@ def evaluate(
     for item in validation:
         fit_items.setdefault(item.model, []).append(item)
     targets = answers_lib.stack_targets(asks)
-    given = isinstance(training_labels, baselines.BaseRate)
-    rate = training_labels if given else baselines.fit_base_rate(training_labels)
-    assert isinstance(rate, baselines.BaseRate)
+    if isinstance(training_labels, baselines.BaseRate):
+        rate = training_labels
+    else:
+        rate = baselines.fit_base_rate(training_labels)
     stacked = {
         "uniform": [baselines.uniform(ask) for ask in asks],
         "base_rate": [rate.predict(ask) for ask in asks],

@@ -136,7 +136,8 @@ class DecoderModel:
         order: dict[str, list[int]] = collections.defaultdict(list)
         for at, ask in enumerate(asks):
             order[ask.story].append(at)
-        trees, place = [], []
+        trees: list[Any] = []
+        place: list[int] = []
         for at_story in order.values():
             group = [asks[at] for at in at_story]
             for ask in group:
