@@ -9,6 +9,7 @@ Axes: N answers, C clusters, R replicates.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -33,6 +34,13 @@ class Estimate:
     high: float = math.nan
 
 
+@functools.lru_cache(maxsize=16)
+def _weights(seed: int, clusters: int, replicates: int) -> np.ndarray:
+    with jax.enable_x64(True):
+        weights_RC = np.asarray(intervals.bootstrap_weights(seed, clusters, replicates))
+    return weights_RC
+
+
 class Resampler:
     """Bootstrap weights of the clusters of one set of answers."""
 
@@ -55,10 +63,7 @@ class Resampler:
         self._index_N = np.array([place[name] for name in cluster_ids], dtype=np.int64)
         self.n_clusters = len(set(cluster_ids))
         self._settings = settings
-        with jax.enable_x64(True):
-            self._weights_RC = np.asarray(
-                intervals.bootstrap_weights(settings.seed, max(len(order), 1), settings.replicates)
-            )
+        self._weights_RC = _weights(settings.seed, max(len(order), 1), settings.replicates)
 
     def _interval(self, draws_R: np.ndarray) -> tuple[float, float]:
         if self.n_clusters < 2:  # nothing varies between replicates
