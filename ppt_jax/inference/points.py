@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -13,7 +11,6 @@ SCRAMBLES = 2
 BLOCK = 2048
 
 
-@functools.lru_cache(maxsize=8)
 def sobol_points(
     count: int, latents: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -30,13 +27,14 @@ def sobol_points(
 
     Source: Owen (1998), Scrambling Sobol' and Niederreiter-Xing points; scipy.stats.qmc.Sobol.
     """
-    sets = []
+    blocks = count // BLOCK
+    z_KLP = np.empty((SCRAMBLES * blocks, latents, BLOCK), np.float32)
+    u_KLP = np.empty_like(z_KLP)
     for scramble in range(SCRAMBLES):
         rng = np.random.default_rng([seed, scramble])
-        sets.append(qmc.Sobol(latents, scramble=True, rng=rng).random(count))
-    u_PL = np.clip(np.concatenate(sets), 2.0**-33, 1.0 - 2.0**-33)
-    z_KLP = special.ndtri(u_PL).reshape(-1, BLOCK, latents).transpose(0, 2, 1)
-    u_KLP = u_PL.reshape(-1, BLOCK, latents).transpose(0, 2, 1)
-    z = np.ascontiguousarray(z_KLP, np.float32)
-    u = np.ascontiguousarray(u_KLP, np.float32)
-    return z, np.minimum(u, np.float32(1.0 - 2.0**-24))
+        source = qmc.Sobol(latents, scramble=True, rng=rng)
+        for block in range(scramble * blocks, (scramble + 1) * blocks):  # doubles of one at a time
+            u_LP = np.clip(source.random(BLOCK).T, 2.0**-33, 1.0 - 2.0**-33)
+            z_KLP[block] = special.ndtri(u_LP)
+            u_KLP[block] = np.minimum(u_LP.astype(np.float32), np.float32(1.0 - 2.0**-24))
+    return z_KLP, u_KLP
