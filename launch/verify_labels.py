@@ -53,7 +53,7 @@ def main() -> None:
     labels = pathlib.Path(LABELS.value)
     folder = labels.parent if labels.is_file() else labels
     out = pathlib.Path(OUT.value) if OUT.value else folder.resolve().parent / "verification"
-    corpus = read_corpus(labels, seed=SEED.value, prior_scenarios=PRIORS.value)
+    corpus = read_corpus(labels, seed=SEED.value, prior_scenarios=PRIORS.value, silent=False)
     result = verify(corpus, ALPHA.value)
     again = None
     if RELABEL.value:

@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -263,7 +264,7 @@ def label_share(
     with Progress(
         "label", sum(seen.lines for _, seen in todo), "scenario", silent=silent or not todo
     ) as bar:
-        rejected, looked = 0, time.monotonic()
+        rejected, looked, told = 0, time.monotonic(), False
 
         def advance(count: int, rejects: int) -> None:
             nonlocal looked
@@ -294,7 +295,19 @@ def label_share(
                 counts = record["tally"] if record else {"scenarios": 0, "labelled": 0}
                 rejected += counts["scenarios"] - counts["labelled"]
                 made += 1
-            todo = busy if len(busy) < len(todo) else _wait(job, busy)
+            if len(busy) < len(todo):
+                todo = busy
+                continue
+            if not told:
+                told = True
+                held = {job.leases.holder(shard.stem) for shard, _ in busy} - {""}
+                print(
+                    f"label: {len(busy)} shards are held by {', '.join(sorted(held)) or 'others'}; "
+                    "waiting for a sign of life, or its absence",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            todo = _wait(job, busy)
     if unreadable:
         raise UserError("\n  ".join([f"{len(unreadable)} shards were left out:", *unreadable]))
     return made

@@ -43,6 +43,7 @@ from ppt_jax.inference.labels import DRAWN, SoftLabel, answer_count
 from ppt_jax.inference.program import LoweringError, lower_prior
 from ppt_jax.inference.shards import scan
 from ppt_jax.inference.simulate import node_values
+from ppt_jax.progress import Progress
 from ppt_jax.scenario.document import Scenario, flat_name, observed_draw
 
 Array = NDArray[np.float64]
@@ -270,7 +271,11 @@ def _left_out(labelled: Labelled) -> str:
 
 
 def read_corpus(
-    folder: str | os.PathLike[str], *, seed: int = 0, prior_scenarios: int = 4000
+    folder: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    prior_scenarios: int = 4000,
+    silent: bool = True,
 ) -> Corpus:
     """Reads a labelled corpus and reduces each ask to what the tests need.
 
@@ -279,6 +284,7 @@ def read_corpus(
       seed: of the randomised places; with the scenario's id it decides them.
       prior_scenarios: greatest number of scenarios whose priors are simulated for the tests of
         ranks and evidence; they are spread over the corpus.
+      silent: no progress.
 
     Returns:
       The rows.
@@ -294,48 +300,50 @@ def read_corpus(
     left: Counter[str] = Counter()
     seen: dict[str, str] = {}
     count = simulated = 0
-    for source, labelled in _rows(files):
-        scenario = labelled.scenario
-        if scenario.id in seen:
-            first = seen[scenario.id]
-            raise VerificationError(f"{source}: {scenario.id} comes twice, first in {first}")
-        seen[scenario.id] = source
-        check_labels(labelled, source)
-        why = _left_out(labelled)
-        if why:
-            left[why] += 1
-            continue
-        rng = _scenario_rng(scenario.id, seed)
-        asks = len(scenario.ask)
-        order, looked = rng.random(asks), float(rng.random()) < share
-        places = [_place(label, rng) for label in labelled.labels]
-        lean: Sequence[float | None] = [None] * asks
-        tied: Sequence[bool] = [True] * asks
-        if looked:
-            try:
-                lean, tied, truths = leanings(scenario, rng)
-            except (LoweringError, KeyError) as error:
-                raise VerificationError(f"{source}: {scenario.id}: {error}") from error
-            _check_truths(labelled, truths, source)
-            simulated += 1
-        for at, (label, (place, answer)) in enumerate(zip(labelled.labels, places)):
-            choice = label.kind == "choice" and answer is not None
-            rows.append(
-                AskRow(
-                    scenario=count,
-                    motif=scenario.motif,
-                    kind=label.kind,
-                    route=label.route,
-                    order=float(order[at]),
-                    place=place,
-                    rank=None if tied[at] or label.kind == "choice" else label.true_rank,
-                    surprise=_surprise(label.probs, answer),
-                    leaning=lean[at],
-                    options=tuple(map(float, label.probs)) if choice else (),
-                    answer=answer if choice and answer is not None else 0,
+    with Progress("verify", total, "scenario", silent=silent) as bar:
+        for source, labelled in _rows(files):
+            bar.advance()
+            scenario = labelled.scenario
+            if scenario.id in seen:
+                first = seen[scenario.id]
+                raise VerificationError(f"{source}: {scenario.id} comes twice, first in {first}")
+            seen[scenario.id] = source
+            check_labels(labelled, source)
+            why = _left_out(labelled)
+            if why:
+                left[why] += 1
+                continue
+            rng = _scenario_rng(scenario.id, seed)
+            asks = len(scenario.ask)
+            order, looked = rng.random(asks), float(rng.random()) < share
+            places = [_place(label, rng) for label in labelled.labels]
+            lean: Sequence[float | None] = [None] * asks
+            tied: Sequence[bool] = [True] * asks
+            if looked:
+                try:
+                    lean, tied, truths = leanings(scenario, rng)
+                except (LoweringError, KeyError) as error:
+                    raise VerificationError(f"{source}: {scenario.id}: {error}") from error
+                _check_truths(labelled, truths, source)
+                simulated += 1
+            for at, (label, (place, answer)) in enumerate(zip(labelled.labels, places)):
+                choice = label.kind == "choice" and answer is not None
+                rows.append(
+                    AskRow(
+                        scenario=count,
+                        motif=scenario.motif,
+                        kind=label.kind,
+                        route=label.route,
+                        order=float(order[at]),
+                        place=place,
+                        rank=None if tied[at] or label.kind == "choice" else label.true_rank,
+                        surprise=_surprise(label.probs, answer),
+                        leaning=lean[at],
+                        options=tuple(map(float, label.probs)) if choice else (),
+                        answer=answer if choice and answer is not None else 0,
+                    )
                 )
-            )
-        count += 1
+            count += 1
     if not rows:
         reasons = "; ".join(f"{n} scenarios: {reason}" for reason, n in left.items()) or "no labels"
         raise VerificationError(f"{folder}: nothing to verify ({reasons})")

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from ppt_jax.errors import UserError
+from ppt_jax.inference import job as job_module
 from ppt_jax.inference import shards as shards_module
 from ppt_jax.inference.job import label_share, merge_labels, read_labelled, run_label_job
 from ppt_jax.inference.labels import LabelConfig
@@ -149,6 +150,18 @@ def test_tasks_in_any_order_and_number_make_the_same_bytes(tmp_path: pathlib.Pat
     labels.write_bytes(labels.read_bytes().replace(b"table", b"tabla", 1))
     with pytest.raises(UserError, match=r"1 of 4 shards .*train-00001-of-00003"):
         merge_labels(tmp_path / "in", out, CONFIG, verify=True)
+
+
+def test_portions_of_a_shard_leave_no_trace(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus(tmp_path / "in", shards=1, size=8)
+    with open(tmp_path / "in" / "train-00000-of-00001.jsonl", "a") as file:
+        file.write("\n{}\n")
+    whole = run_label_job(tmp_path / "in", tmp_path / "whole", CONFIG)
+    monkeypatch.setattr(job_module, "PORTION", 3)
+    assert run_label_job(tmp_path / "in", tmp_path / "out", CONFIG) == whole
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "whole")
 
 
 def test_an_unreadable_shard_does_not_cost_the_others(tmp_path: pathlib.Path) -> None:

@@ -61,10 +61,12 @@ def outputs(labels: pathlib.Path) -> dict[str, bytes]:
     return {str(path.relative_to(labels)): path.read_bytes() for path in files}
 
 
-def start(corpus: pathlib.Path, workdir: pathlib.Path, *flags: str) -> subprocess.Popen[str]:
+def start(
+    corpus: pathlib.Path, workdir: pathlib.Path, *flags: str, **variables: str
+) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "launch.label", "--config=configs/quickstart.py"]
     command += [f"--input={corpus}", f"--workdir={workdir}", *flags]
-    environ = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    environ = {**os.environ, "JAX_PLATFORMS": "cpu", **variables}
     return subprocess.Popen(
         command, cwd=ROOT, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -107,8 +109,20 @@ def test_two_processes_make_the_files_of_one(
     assert stage["input"] == str(corpus)
 
 
-def test_an_error_of_one_process_ends_both_with_its_reason(
-    corpus: pathlib.Path, tmp_path: pathlib.Path
+def slurm(index: int, port: int, count: int = 2) -> dict[str, str]:
+    """What Slurm sets for a task of a step on this machine, and JAX's variable for the port."""
+    return {
+        "SLURM_JOB_ID": "17",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": str(count),
+        "SLURM_PROCID": str(index),
+        "SLURM_LOCALID": str(index),
+        "JAX_COORDINATOR_PORT": str(port),
+    }
+
+
+def test_under_slurm_an_error_of_one_process_ends_both_with_its_reason(
+    tmp_path: pathlib.Path,
 ) -> None:
     scenarios = tmp_path / "scenarios"
     scenarios.mkdir()
@@ -117,7 +131,7 @@ def test_an_error_of_one_process_ends_both_with_its_reason(
     (scenarios / "b.jsonl").unlink()
     (scenarios / "b.jsonl").mkdir()  # the second process's share cannot be read
     port = free_port()
-    pair = [start(scenarios, tmp_path / "run", *together(index, port)) for index in (0, 1)]
+    pair = [start(scenarios, tmp_path / "run", **slurm(index, port)) for index in (0, 1)]
     (first, _, told), (second, _, own) = map(finish, pair)
     assert (first, second) == (2, 2)
     assert "process 1: error: 1 shards were left out" in told
