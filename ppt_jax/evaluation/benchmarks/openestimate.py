@@ -128,7 +128,8 @@ def _read_domain(domain: str, path: pathlib.Path) -> list[Variable]:
     for key, entry in entries.items():
         try:
             family = elicited.family_of(entry["ground_truth_distribution_type"])
-            mean, std, se = (float(entry[field]) for field in ("mean", "std", "se"))
+            mean = float(entry["mean"])
+            std, se = (float(entry.get(field, math.nan)) for field in ("std", "se"))
             text, cluster = str(entry["variable"]), str(entry["base_variable"])
         except (KeyError, TypeError, ValueError) as error:
             raise BenchmarkError(
@@ -207,6 +208,10 @@ def _scale_questions(variables: Sequence[Variable]) -> Any:
             low, high = max(0.0, ends.mean - 3 * ends.std), ends.mean + 3 * ends.std
             unit = ""
         mean, se = (100 * x / (high - low) for x in (v.mean - low, v.se))
+        if not (math.isfinite(low) and math.isfinite(high) and se >= 0):
+            raise BenchmarkError(
+                f"{v.domain}_variables.json: variable {v.key!r}: the scale needs std and se"
+            )
         edges = np.concatenate([[-np.inf], np.arange(100) + 0.5, [np.inf]])
         probs = np.diff(special.ndtr((edges - mean) / max(se, _LEAST_SD)))
         return Question(

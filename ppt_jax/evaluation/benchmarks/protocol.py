@@ -286,6 +286,10 @@ def load(name: str, directory: str | os.PathLike[str] | None = None, **options: 
     """
     module = module_of(name)
     load_options(name, options)
+    parameters = inspect.signature(module.load).parameters
+    for option, value in options.items():  # "2" may have become 2 on a command line
+        if isinstance(value, int) and "str" in str(parameters[option].annotation):
+            options[option] = str(value)
     if directory is None:
         if needs_data(name):
             raise BenchmarkError(f"benchmark {name!r} needs the directory of its data")

@@ -3,7 +3,8 @@
 One row a model, question and trial: ``model`` (else the file's name), ``item_id`` (the question's
 id), ``trial`` (else 0), and either ``answer`` (text or number) or ``probs`` (probabilities of the
 question's answers in order, or by name; they may sum to less than 1, the rest is invalid answers).
-In a CSV file ``probs`` is JSON text, or there is one column an answer: ``p:A``, ``p:B``.
+In a CSV file ``probs`` is JSON text, or there is one column an answer: ``p:A``, ``p:B``. Lines of
+`items.jsonl` (docs/evaluation.md) are recordings too, with ``logp`` for ``probs``.
 
 Axes: K answers of the support.
 """
@@ -191,6 +192,8 @@ def _jsonl_rows(path: pathlib.Path) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _probs(row: Mapping[str, Any], question: Question, where: str) -> np.ndarray | None:
     given = row.get("probs")
+    if given is None and isinstance(row.get("logp"), list):  # a line of items.jsonl
+        given = [0.0 if x is None else math.exp(min(float(x), 1.0)) for x in row["logp"]]
     if given is None or given == "":
         return None
     support = question.support

@@ -69,3 +69,8 @@ def test_prompts_read_as_one_text():
     assert question(scale="Chance from 0 to 100.").prompt.startswith("Answer in angle brackets.")
     free = question(kind="number", story="Facts.", scale="P = NUMBER")
     assert free.prompt == "Facts.\nHow likely?\nP = NUMBER"
+
+
+def test_a_number_for_a_text_option_is_the_text(tmp_path):
+    (tmp_path / "2.csv").write_text("ID,querydetail,estimate\n1,icy,5\n2,icy,7\n")
+    assert len(protocol.load("samplr", tmp_path, experiment=2).questions) == 1

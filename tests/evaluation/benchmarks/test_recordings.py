@@ -6,6 +6,7 @@ import pytest
 
 from ppt_jax.evaluation.benchmarks import recordings
 from ppt_jax.evaluation.benchmarks.protocol import BenchmarkError, Question, Truth
+from ppt_jax.evaluation.item_files import write_items
 
 QUESTIONS = [
     Question(
@@ -102,3 +103,13 @@ def test_options_by_letter_or_text():
         None,
         None,
     ]
+
+
+def test_lines_of_items_are_recordings(tmp_path):
+    logp = np.log([0.2, 0.3, 0.4]).tolist()
+    item = QUESTIONS[0].target("s").answered("m", np.array(logp))
+    failed = QUESTIONS[1].target("s").answered("m", None, parse_ok=False)
+    write_items(tmp_path / "items.jsonl", [item, failed])
+    first, second = recordings.read_recordings([tmp_path / "items.jsonl"], QUESTIONS)
+    np.testing.assert_allclose(first.probs_K, [0.2, 0.3, 0.4], rtol=1e-6)
+    assert (first.model, second.probs_K, second.option()) == ("m", None, None)
