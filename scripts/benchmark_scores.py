@@ -1,7 +1,7 @@
 r"""Time of the whole scoring path: all scores with bootstrap intervals and nulls.
 
-Makes synthetic items (posteriors over the answers 0..100, and two-way choices), scores them through
-`ppt_jax.evaluation.tables.evaluate`, and prints a Markdown table of seconds. The first line of times
+Makes synthetic items (posteriors over the answers 0..100, two-way choices), scores them through
+`ppt_jax.evaluation.tables.evaluate`, and prints a Markdown table of seconds. The first of two lines
 includes compiling; with JAX_COMPILATION_CACHE_DIR set, a second run does not compile.
 
   python scripts/benchmark_scores.py --items=10000 --replicates=1000
