@@ -13,6 +13,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -50,11 +51,9 @@ def scenarios(count: int) -> None:
     config = LabelConfig()
     for decade, members in sorted(groups.items()):
         small = 10 ** (1.5 * (decade + 1)) <= WRITTEN_OUT
-        written = [milliseconds(lambda one=one: exact_route(one)) for one in members if small]
-        summed = [milliseconds(lambda one=one: elimination_route(one)) for one in members]
-        weighed = [
-            milliseconds(lambda one=one: table_route([one], 8192, config)) for one in members
-        ]
+        written = [milliseconds(partial(exact_route, one)) for one in members if small]
+        summed = [milliseconds(partial(elimination_route, one)) for one in members]
+        weighed = [milliseconds(partial(table_route, [one], 8192, config)) for one in members]
         low, high = 10 ** (1.5 * decade), 10 ** (1.5 * (decade + 1))
         shown = f"{np.mean(written):.2f}" if written else "-"
         print(

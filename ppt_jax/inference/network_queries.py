@@ -57,7 +57,8 @@ def ancestors(network: Network, numbers: Collection[int]) -> set[int]:
 
 def _with_evidence(factor: Factor, evidence: Evidence) -> Factor:
     """Keeps the states that the evidence allows; a variable with one state left is dropped."""
-    table, scope = factor.log_table, []
+    table = factor.log_table
+    scope: list[int] = []
     for v in factor.scope:
         axis = len(scope)
         allowed = evidence.get(v)
@@ -116,19 +117,15 @@ def posterior(net: QueryNetwork, target: int, evidence: Evidence) -> Array | Non
         return None
     needed = ancestors(net.network, [target, *evidence])
     sizes = list(net.network.sizes)
-    seen = dict(evidence)
-    target_states = np.array(sorted(seen.get(target, range(sizes[target]))))
-    if len(target_states) == 1:
-        # keeps its axis, so that the target stays a variable of the result
-        seen.pop(target)
+    # evidence on the target masks its states instead of dropping them, so that its axis stays
+    seen = {v: allowed for v, allowed in evidence.items() if v != target}
     factors = [_with_evidence(net.factors[v], seen) for v in sorted(needed)]
     for v, allowed in seen.items():
         sizes[v] = len(allowed)
-    if len(target_states) == 1 and target in evidence:
+    if target in evidence:
         mask = np.full(sizes[target], -np.inf)
-        mask[target_states] = 0.0
+        mask[sorted(evidence[target])] = 0.0
         factors.append(Factor((target,), mask))
-        target_states = np.arange(sizes[target])
     inside, outside = _connected(factors, target)
     if outside:
         plan = plan_order(sizes, [factor.scope for factor in outside])
@@ -139,9 +136,7 @@ def posterior(net: QueryNetwork, target: int, evidence: Evidence) -> Array | Non
     if not top > -math.inf:
         return None
     p = np.exp(log_p - top)
-    result = np.zeros(len(net.network.variables[target].states))
-    result[target_states] = p / p.sum()
-    return result
+    return np.asarray(p / p.sum())
 
 
 @dataclasses.dataclass(frozen=True)

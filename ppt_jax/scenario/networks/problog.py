@@ -266,8 +266,8 @@ class _Builder:
                     continue
             blocks.append((sorted(parents), [clause]))
         before: int | None = None
-        for place, (parents, members) in enumerate(blocks):
-            before = self.step(members, parents, before, final=place == len(blocks) - 1)
+        for place, (above, members) in enumerate(blocks):
+            before = self.step(members, above, before, final=place == len(blocks) - 1)
 
     def step(
         self, clauses: Sequence[Clause], parents: list[int], before: int | None, *, final: bool
