@@ -4,7 +4,7 @@ Distributions become items and go through `ppt_jax.evaluation.tables.evaluate`, 
 everywhere; the published confidence calibration (15 bins of equal width over the top probability)
 and the agreement with an exact posterior are added.
 
-Axes: N questions, K options, R replicates, B bins.
+Axes: N questions, K options, R replicates.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ppt_jax.evaluation import calibration, results
+from ppt_jax.evaluation import confidences, results
 from ppt_jax.evaluation.benchmarks.protocol import Question, Row, Scored, ScoreSettings
 from ppt_jax.evaluation.benchmarks.recordings import Recording, by_model
 from ppt_jax.evaluation.benchmarks.summaries import Estimate, Resampler, plain_table, shown
@@ -184,21 +184,25 @@ def _extra_rows(
         top_N = np.array([a.given_K.max() / a.given_K.sum() for a in known])
         right_N = np.array([_share(a.probs_K, [a.question.truth.answer]) for a in known])
         resampler = Resampler([a.question.cluster_id for a in known], settings)
-        index_N = np.minimum((top_N * TOP_BINS + 1e-6).astype(np.int64), TOP_BINS - 1)
-        member_NB = np.eye(TOP_BINS)[index_N]
-
-        def error(w_RN: np.ndarray, y_N: np.ndarray = right_N) -> np.ndarray:
-            w_RN = np.atleast_2d(w_RN)
-            sums = [(w_RN * x) @ member_NB for x in (np.ones_like(top_N), top_N, y_N)]
-            binned = calibration.BinSums(*sums, *sums)
-            return np.asarray(calibration.error_from_sums(binned))
-
         rng = np.random.default_rng([settings.seed, 3])
-        drawn_RN = (rng.random((settings.replicates, len(top_N))) < top_N).astype(np.float64)
-        gaps = np.abs((drawn_RN - top_N) @ member_NB).sum(1) / len(top_N)
-        null = (float(gaps.mean()), float(np.quantile(gaps, 0.95)))
+        measured = confidences.measure(
+            top_N,
+            right_N,
+            weights_RN=resampler.weights_RN,
+            null_RN=(rng.random((settings.replicates, len(top_N))) < top_N).astype(np.float64),
+            bins=TOP_BINS,
+            level=settings.level,
+            metrics=("ece_width",),
+        )["ece_width"]
+        few = resampler.n_clusters < 2
+        ends = () if few else (measured.ci_low, measured.ci_high)
         for metric, estimate, better, own_null in (
-            ("ece_top_width", resampler.statistic(error), False, null),
+            (
+                "top_ece_width",
+                Estimate(measured.value, *ends),
+                False,
+                (measured.null_mean, measured.null_q95),
+            ),
             ("confidence", resampler.mean(top_N), None, (None, None)),
         ):
             rows.append(
@@ -302,7 +306,7 @@ def _cells(name: str, rows: Sequence[Row], questions: int) -> list[str]:
         accuracy = value("accuracy", "choice")
     if accuracy is None or not math.isfinite(accuracy):
         accuracy = value("accuracy", results.ALL, "text")
-    top = found.get(("ece_top_width", results.ALL, "probs"))
+    top = found.get(("top_ece_width", results.ALL, "probs"))
     ece = f"{shown(top['value'], 3)} ({shown(top['null_q95'], 3)})" if top else "-"
     failed = max((row["n_parse_fail"] for row in rows), default=0)
     return [

@@ -2,7 +2,7 @@
 
 Layouts of MMLU, TruthfulQA (MC1), HellaSwag, ARC and WinoGrande as their public files have them,
 told apart by their fields. Options are asked as letters. Published variant of PPT: zero-shot,
-softmax over the letters, 15-bin ECE of the top probability (``ece_top_width``). Retention is the
+softmax over the letters, 15-bin ECE of the top probability (``top_ece_width``). Retention is the
 paired difference of two models on the same questions: ``launch.compare``.
 
 TruthfulQA lists its right answer first, so its options are shuffled (a fixed order per question).

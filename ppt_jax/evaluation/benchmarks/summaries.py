@@ -65,6 +65,11 @@ class Resampler:
         self._settings = settings
         self._weights_RC = _weights(settings.seed, max(len(order), 1), settings.replicates)
 
+    @property
+    def weights_RN(self) -> np.ndarray:
+        """How often each answer is drawn in each replicate."""
+        return self._weights_RC[:, self._index_N]
+
     def _interval(self, draws_R: np.ndarray) -> tuple[float, float]:
         if self.n_clusters < 2:  # nothing varies between replicates
             return math.nan, math.nan
@@ -114,7 +119,7 @@ class Resampler:
         if self.n_clusters < 2:
             return Estimate(value)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Estimate(value, *self._interval(f(self._weights_RC[:, self._index_N])))
+            return Estimate(value, *self._interval(f(self.weights_RN)))
 
 
 def plain_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

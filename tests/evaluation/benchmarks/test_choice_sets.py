@@ -128,9 +128,9 @@ def test_scores_against_scikit_learn(tmp_path):
     top, right = probs.max(1), probs.argmax(1) == answers
     bins = np.minimum((top * 15).astype(int), 14)
     by_hand = sum(abs((right - top)[bins == b].sum()) for b in range(15)) / 90
-    assert found["ece_top_width", "probs"]["value"] == pytest.approx(by_hand)
+    assert found["top_ece_width", "probs"]["value"] == pytest.approx(by_hand)
     assert (
-        found["ece_top_width", "probs"]["null_q95"] > found["ece_top_width", "probs"]["null_mean"]
+        found["top_ece_width", "probs"]["null_q95"] > found["top_ece_width", "probs"]["null_mean"]
     )
     assert found["accuracy", "text"]["value"] == pytest.approx((answers == 0).mean())
     assert found["agreement_readouts", "text"]["value"] == pytest.approx(
