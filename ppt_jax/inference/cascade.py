@@ -16,6 +16,7 @@ from ppt_jax.inference.numpyro_tiers import (
     INAPPLICABLE,
     NUMPYRO_ENGINES,
     Tier,
+    chain_tiers,
     numpyro_tiers,
 )
 from ppt_jax.inference.routes import (
@@ -82,7 +83,7 @@ def tiers_of(config: LabelConfig) -> tuple[Tier, ...]:
     for place, run in enumerate(runs):
         last = place == len(runs) - 1
         tiers += [*(weighted[1 + place :] if last else weighted[1 + place : 2 + place]), run]
-    return tuple(tiers)
+    return (*tiers, *chain_tiers(config.nuts_draws))
 
 
 @dataclasses.dataclass

@@ -70,6 +70,9 @@ class LabelConfig:
         must agree with the effort before.
       min_acceptance: of the final moves.
       min_valid: share of final states that keep all hard facts.
+      nuts_draws: of each NUTS chain, in the order they are tried, on what every other route of
+        ``auto`` refuses; empty for none, since each structure costs seconds of compilation.
+        The engines ``numpyro`` and ``nuts`` take (500, 2000) where it is empty.
     """
 
     points: tuple[int, ...] = (8192, 65536, 262144)
@@ -90,6 +93,7 @@ class LabelConfig:
     max_mixing: float = 0.3
     min_acceptance: float = 0.05
     min_valid: float = 0.5
+    nuts_draws: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", tuple(self.points))
@@ -101,6 +105,10 @@ class LabelConfig:
             if not isinstance(count, int) or count < BLOCK or count & (count - 1):
                 raise UserError(f"label.points: {count!r} is no power of two of at least {BLOCK}")
         self._check_runs()
+        object.__setattr__(self, "nuts_draws", tuple(self.nuts_draws))
+        for count in self.nuts_draws:
+            if not isinstance(count, int) or count < 100:
+                raise UserError(f"label.nuts_draws: {count!r} is no whole number of at least 100")
         shares = ("max_error", "max_weight", "pair_error", "max_outside", "max_disagreement")
         for name in (*shares, "max_mixing"):
             if not 0 < getattr(self, name) <= 1:

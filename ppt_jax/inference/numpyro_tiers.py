@@ -12,7 +12,7 @@ from ppt_jax.inference.nuts_route import nuts_route
 from ppt_jax.inference.routes import Outcome, Prepared, numpyro_route
 
 NUMPYRO_ENGINES = ("numpyro", "nuts", "eager")
-DRAWS = (500, 2000)  # of each NUTS chain
+DRAWS = (500, 2000)  # of each chain where the configuration does not say
 INAPPLICABLE = frozenset({"not_enumerable", "not_sampled"})  # say nothing about the scenario
 
 
@@ -28,6 +28,11 @@ def _enumerated(prepared: Sequence[Prepared], _: int, config: LabelConfig) -> li
     return enumeration_route(prepared, config)
 
 
+def chain_tiers(draws: Sequence[int]) -> tuple[Tier, ...]:
+    """NUTS with so many draws of each chain, in the order they are tried."""
+    return tuple(Tier("nuts", nuts_route, count) for count in draws)
+
+
 def numpyro_tiers(config: LabelConfig) -> tuple[Tier, ...]:
     """The attempts of a NumPyro engine.
 
@@ -37,7 +42,7 @@ def numpyro_tiers(config: LabelConfig) -> tuple[Tier, ...]:
     Raises:
       KeyError: the engine is none of these.
     """
-    chains = tuple(Tier("nuts", nuts_route, draws) for draws in DRAWS)
+    chains = chain_tiers(config.nuts_draws or DRAWS)
     weighted = tuple(Tier("numpyro", numpyro_route, points) for points in config.points)
     return {
         "numpyro": (Tier("enumeration", _enumerated, 0), *weighted, *chains),

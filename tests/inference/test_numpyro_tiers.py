@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from ppt_jax.errors import UserError
 from ppt_jax.inference.cascade import Labelled, Reject, label_scenarios
 from ppt_jax.inference.labels import LabelConfig, total_variation
 from ppt_jax.inference.numpyro_tiers import NUMPYRO_ENGINES
@@ -74,3 +77,18 @@ def test_where_nuts_does_not_apply_the_reject_says_so() -> None:
 def test_every_engine_is_one_of_the_configuration() -> None:
     for engine in NUMPYRO_ENGINES:
         assert LabelConfig(engine=engine).engine == engine
+
+
+def test_nuts_is_the_last_resort_of_auto_where_asked_for() -> None:
+    """With a gate that no tempered run passes, only chains are left; by default it is refused."""
+    case = narrow_case(0.03)
+    strict = LabelConfig(
+        points=(2048,), particles=(1024,), moves=(1,), final_moves=(1,), max_disagreement=1e-9
+    )
+    refused = label_scenarios([case], strict)[0]
+    assert isinstance(refused, Reject)
+    found = label_scenarios([case], dataclasses.replace(strict, nuts_draws=(500, 2000)))[0]
+    assert isinstance(found, Labelled), found.tried
+    assert found.labels[0].route == "nuts"
+    with pytest.raises(UserError, match=r"label.nuts_draws: 5 "):
+        LabelConfig(nuts_draws=(5,))
