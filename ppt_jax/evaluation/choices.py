@@ -215,8 +215,8 @@ _curves = jax.jit(calibration.reliability_curve)
 def binned_points(events: Events, bins: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean confidence, share true and weight of each bin of equal weight that holds anything."""
     with jax.enable_x64(True):
-        conf, _, weight = (jnp.asarray(x) for x in _padded(events))
-        bin_E = np.asarray(_bin_index(conf, weight, "mass", bins))[: len(events.conf_E)]
+        padded, _, mass = (jnp.asarray(x) for x in _padded(events))
+        bin_E = np.asarray(_bin_index(padded, mass, "mass", bins))[: len(events.conf_E)]
     rows = (events.weight_E, events.weight_E * events.conf_E, events.weight_E * events.y_E)
     weight, conf, true = (np.bincount(bin_E, row, minlength=bins) for row in rows)
     keep = weight > 0

@@ -97,9 +97,7 @@ def rmse(x_N: jax.Array, y_N: jax.Array, weight_N: jax.Array) -> jax.Array:
 @jax.jit
 def _three(x_N: jax.Array, y_N: jax.Array, weights_RN: jax.Array) -> jax.Array:
     def one(weight_N: jax.Array) -> jax.Array:
-        return jnp.stack(
-            [f(x_N, y_N, weight_N) for f in (scores.pearson, spearman, rmse)]  # type: ignore[operator]
-        )
+        return jnp.stack([f(x_N, y_N, weight_N) for f in (scores.pearson, spearman, rmse)])
 
     return jax.vmap(one)(weights_RN)
 
