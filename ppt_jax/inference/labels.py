@@ -83,7 +83,7 @@ class LabelConfig:
     pair_error: float = 0.02
     max_outside: float = 0.02
     engine: str = "auto"
-    enumerate_limit: int = 1 << 22
+    enumerate_limit: int = 1 << 20
     seed: int = 0
     particles: tuple[int, ...] = (1024, 2048, 4096)
     moves: tuple[int, ...] = (6, 15, 30)

@@ -167,33 +167,33 @@ class ProblogQueries:
         self.statements = statements
         self.program = problog_network(statements)
         self.net = query_network(self.program.network)
+        self.firsts: dict[tuple[str, int], set[str]] = {}  # predicate -> its first arguments
+        for atom in self.program.atoms:
+            self.firsts.setdefault((atom.functor, len(atom.args)), set()).update(atom.args[:1])
         self._restricted: dict[Statements, ProblogQueries] = {}
 
     def meant(self, literal: Literal) -> Atom | None:
         """The program's atom that a question means, or None where it is never true.
 
-        Where every atom of a predicate has the same constant in some place (``child`` in
-        ``disease(child, pfc)``), a question may name another (``disease(person, pfc)``).
+        A question may name another thing than the program does: ``disease(person, pfc)`` means
+        ``disease(child, pfc)`` where ``child`` stands first in all atoms of that predicate and of
+        another one, and ``person`` stands first in none.
 
         Raises:
           QuestionError: no clause has an atom of that predicate.
         """
-        atom, atoms = literal.atom, self.program.atoms
-        if atom in atoms:
+        atom = literal.atom
+        if atom in self.program.atoms:
             return atom
-        alike = [
-            other
-            for other in atoms
-            if other.functor == atom.functor and len(other.args) == len(atom.args)
-        ]
-        if not alike:
+        firsts = self.firsts.get((atom.functor, len(atom.args)))
+        if firsts is None:
             raise QuestionError(f"line {literal.line}: no clause has {atom}")
-        columns = zip(*(other.args for other in alike))
-        args = tuple(
-            column[0] if len(set(column)) == 1 else arg for column, arg in zip(columns, atom.args)
-        )
-        renamed = Atom(atom.functor, args)
-        return renamed if renamed in atoms else None
+        alike = sum(other == firsts for other in self.firsts.values())
+        named = any(atom.args[0] in other for other in self.firsts.values()) if atom.args else True
+        if len(firsts) != 1 or alike < 2 or named:
+            return None
+        renamed = Atom(atom.functor, (*firsts, *atom.args[1:]))
+        return renamed if renamed in self.program.atoms else None
 
     def knows(self, literal: Literal) -> bool:
         """Whether some clause has an atom of that predicate."""

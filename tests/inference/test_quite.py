@@ -226,6 +226,9 @@ def test_questions_without_an_answer_and_questions_about_another_name() -> None:
         program, "evidence(ill(child, flu), false). query(ill(child, cold))."
     ) == pytest.approx(0.3 / 0.8)
     assert ask(program, "query(fever(child)).") is None
+    values = "0.3::pressure(high). 0.9::faint(high) :- pressure(high). 0.4::age(child, old)."
+    assert ask(values, "query(age(child, young)).") == 0.0
+    assert ask(values, "query(age(person, old)).") == 0.0
     assert ask(program, "evidence(fever(child)). query(cough(child)).") == pytest.approx(0.18)
 
 
