@@ -27,6 +27,7 @@ from ppt_jax.inference.routes import (
     table_route,
 )
 from ppt_jax.inference.tempered_route import tempered_route
+from ppt_jax.inference.weighting64 import needs_float64, weighting64_route
 from ppt_jax.progress import Progress
 from ppt_jax.scenario.document import Scenario
 
@@ -95,6 +96,7 @@ class _Case:
     tried: list[str] = dataclasses.field(default_factory=list)
     failed: tuple[str, str] | None = None  # reason and detail of the last tier that applied
     seconds: float = 0.0
+    needs_float64: str = ""  # why, for engines that have a route for it
     weighted: tuple[int, tuple[SoftLabel, ...]] = (0, ())  # last number of points, and its labels
     earlier: tuple[SoftLabel, ...] = ()  # of the last tempered effort
 
@@ -110,6 +112,9 @@ class _Cascade:
     def __init__(self, config: LabelConfig) -> None:
         self.config = config
         self.tiers = tiers_of(config)
+        self.precise_tiers = tuple(
+            Tier("float64", weighting64_route, points) for points in config.points
+        )
         self.results: dict[int, Labelled | Reject] = {}
 
     def begin(self, place: int, scenario: Scenario) -> _Case | None:
@@ -136,6 +141,10 @@ class _Cascade:
             if self.config.engine == "exact" or outcome.reason != "not_enumerable":
                 self.settle(case, outcome, "exact", 0, last=True)
                 return None
+        if self.config.engine in ("auto", "table"):
+            case.needs_float64 = needs_float64(prepared)
+            if case.needs_float64:
+                case.tried.append(f"float32: {case.needs_float64}")
         case.seconds = time.perf_counter() - start
         return case
 
@@ -187,8 +196,14 @@ class _Cascade:
         )
 
     def weigh(self, cases: list[_Case]) -> None:
+        """All tiers, for cases that float32 holds and for those that it does not."""
+        fine = [case for case in cases if not case.needs_float64]
+        self.escalate(fine, self.tiers)
+        self.escalate([case for case in cases if case.needs_float64], self.precise_tiers)
+
+    def escalate(self, cases: list[_Case], tiers: tuple[Tier, ...]) -> None:
         """The tiers in order, each with what the ones before left open."""
-        for tier in self.tiers:
+        for tier in tiers:
             tried = [case for case in cases if case.wants(tier, self.config)]
             open_cases = [case for case in cases if not case.wants(tier, self.config)]
             if not tried:
@@ -198,7 +213,7 @@ class _Cascade:
             share = (time.perf_counter() - start) / len(tried)
             for case, outcome in zip(tried, outcomes):
                 case.seconds += share
-                last = tier is self.tiers[-1]
+                last = tier is tiers[-1]
                 if not self.settle(case, outcome, tier.name, tier.effort, last=last):
                     open_cases.append(case)
             cases = open_cases
