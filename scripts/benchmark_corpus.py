@@ -46,7 +46,9 @@ def authored(folder: pathlib.Path, size: int, seed: int) -> Iterator[Scenario]:
     config = AuthorConfig(
         seed=seed,
         train_size=size,
-        **{f"{name}_size": 0 for name in ("validation", "seen_motifs", "held_out_motifs")},
+        validation_size=0,
+        seen_motifs_size=0,
+        held_out_motifs_size=0,
         held_out_family_size=0,
         held_out_motifs=(),
         held_out_family="",
@@ -155,7 +157,7 @@ class Tally:
         for label in result.labels:
             self.asks += 1
             self.errors.append(label.error)
-            self.bad += not np.all(np.isfinite(label.probs))
+            self.bad += int(not np.all(np.isfinite(label.probs)))
             if label.kind in seen:  # one ask of a kind a scenario: others are not independent
                 continue
             seen.add(label.kind)
@@ -183,9 +185,9 @@ def measure(path: pathlib.Path, config: LabelConfig) -> dict[str, Any]:
     """Labels a corpus portion by portion and sums up."""
     compiled: list[float] = []
 
-    def heard(event: str, seconds: float, **_: Any) -> None:
+    def heard(event: str, duration_secs: float, **_: str | int) -> None:
         if event.endswith("backend_compile_duration"):
-            compiled.append(seconds)
+            compiled.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(heard)
     tally, reading = Tally(), 0.0
