@@ -47,8 +47,8 @@ def differences(evaluation: Evaluation) -> Figure:
                 (0.5, len(found) + 0.5),
                 "difference, nats (left of zero: the first is better)",
                 f"{found[0]['n']} asks",
-                left=146,
-                width=420,
+                left=138,
+                width=360,
                 height=62 + 24 * len(found),
                 y_ticks=False,
             )

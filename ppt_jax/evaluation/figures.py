@@ -71,8 +71,9 @@ def table_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def series_of(model: str) -> str:
-    """CSS class of a model's colour."""
-    return SERIES.get(model, "other")
+    """CSS class of a model's colour; corrected models share the lighter tone of their own."""
+    name, corrected, _ = model.partition("+")
+    return SERIES.get(f"{name}+ts" if corrected else name, "other")
 
 
 def pretty_split(split: str) -> str:

@@ -78,11 +78,20 @@ def _results(evaluation: Evaluation) -> str:
     splits = evaluation.config.splits
     rows = [
         [f"`{m}`", *(with_interval(evaluation.row(m, split, "kl")) for split in splits)]
-        for m in evaluation.answers
+        for m, own in evaluation.answers.items()
+        if not own.posthoc
     ]
     text = "## Results\n\nKL from posterior to answer, nats, with "
     text += f"{evaluation.config.level:.0%} intervals over scenarios; lower is better.\n\n"
     text += _table(["model", *map(pretty_split, splits)], rows)
+    corrected = [m for m, own in evaluation.answers.items() if own.posthoc]
+    if corrected:
+        text += "\nPost-hoc corrections, fitted on validation asks only:\n\n"
+        rows = [
+            [f"`{m}`", *(with_interval(evaluation.row(m, split, "kl")) for split in splits)]
+            for m in corrected
+        ]
+        text += _table(["corrected model", *map(pretty_split, splits)], rows)
     pairs = [
         [
             f"`{row['model_a']}` \u2212 `{row['model_b']}`",

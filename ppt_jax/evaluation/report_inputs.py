@@ -43,7 +43,7 @@ def write_report_inputs(
         "base_rate": rate.to_json(),
         "corpus": dict(corpus),
         "labels": dict(labels),
-        "label_ranks": [float(f"{rank:.6g}") for rank in label_ranks if math.isfinite(rank)],
+        "label_ranks": [float(rank) for rank in label_ranks if math.isfinite(rank)],
     }
     text = json.dumps(plain_json(document), allow_nan=False, default=str)
     write_atomic(pathlib.Path(folder) / FILE, text + "\n")

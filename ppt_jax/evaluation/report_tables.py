@@ -162,11 +162,12 @@ def calibration_table(evaluation: Evaluation, split: str) -> str:
     head = ["model", "smooth ECE \u2193", "null", "ECE, equal mass \u2193", "null"]
     head += ["ECE, distinct values \u2193", "Brier (0\u20132) \u2193", "AUROC \u2191"]
     return html_table(
-        [*head, "numeric: 90% interval covers"],
+        [*head, "90% covers"],
         rows,
         f"{pretty_split(split)}: {n} choices. Null: mean of the same error under perfect "
         "calibration, below it its 95% quantile; only values above that quantile are evidence of "
-        "miscalibration",
+        "miscalibration. Last column: share of truths in the central 90% interval of numeric "
+        "answers",
     )
 
 

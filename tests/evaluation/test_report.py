@@ -7,13 +7,20 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 
+from ppt_jax.errors import UserError
+from ppt_jax.evaluation.baselines import fit_base_rate
 from ppt_jax.evaluation.figures import learning
 from ppt_jax.evaluation.findings import ReportInputs, read_history, verdict
+from ppt_jax.evaluation.item_files import read_items, write_items
+from ppt_jax.evaluation.items import Item
 from ppt_jax.evaluation.markdown import sparkline
 from ppt_jax.evaluation.report import html_report, write_report
+from ppt_jax.evaluation.report_inputs import rebuilt, write_report_inputs
+from ppt_jax.evaluation.results import read_results, row, write_results
+from ppt_jax.evaluation.results_page import write_results_page
 from ppt_jax.evaluation.svg import Panel, escape, nice_ticks
-from ppt_jax.evaluation.tables import Evaluation, EvaluationConfig, evaluate
-from tests.evaluation.synthetic import make_corpus
+from ppt_jax.evaluation.tables import Evaluation, EvaluationConfig, evaluate, write_evaluation
+from tests.evaluation.synthetic import make_corpus, make_target
 
 HOSTILE = "</p></script><img src=x onerror=alert(1)> \"quoted\" & 'more' | ]]> \x07"
 FAST = EvaluationConfig(replicates=100)
@@ -168,6 +175,77 @@ def test_verdict_follows_the_numbers(found: Evaluation) -> None:
     bad = verdict(evaluate(lazy, [], labels, FAST))
     assert bad.tone == "bad"
     assert "learned from evidence:" not in bad.headline
+
+
+def planted(sharpen: float, seed: int) -> list[Item]:
+    """Truths drawn from q while the model says q^sharpen, renormalised; numbers and choices."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for number in range(150):
+        for ask in range(3):
+            target = make_target(rng, "seen_motifs", number, ask)
+            p_K = target.target_K**sharpen
+            out.append(target.answered("after", np.log(p_K / p_K.sum())))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("sharpen", "choices", "numbers"),
+    [
+        (3.0, "overconfident", "too narrow: overconfident"),
+        (0.3, "underconfident", "too wide: underconfident"),
+        (1.0, "inside what calibration allows", "as they should"),
+    ],
+)
+def test_sentences_tell_planted_predictors_apart(
+    sharpen: float, choices: str, numbers: str
+) -> None:
+    settings = EvaluationConfig(splits=("seen_motifs",), replicates=200)
+    found = verdict(evaluate(planted(sharpen, 5), config=settings)).sentences
+    (about_choices,) = [line for line in found if line.startswith("On choices")]
+    (about_numbers,) = [line for line in found if line.startswith("On numeric asks")]
+    assert choices in about_choices
+    assert numbers in about_numbers
+    for other in {"overconfident", "underconfident"} - {choices}:
+        assert f"are {other}" not in about_choices
+        assert f": {other}" not in about_numbers
+
+
+def test_report_is_made_again_from_stored_files(found: Evaluation, tmp_path: pathlib.Path) -> None:
+    test, validation, labels = make_corpus(40, story=HOSTILE, question=HOSTILE)
+    write_items(tmp_path / "evaluation" / "items.jsonl", test)
+    write_items(tmp_path / "evaluation" / "validation_items.jsonl", validation)
+    stored = list(read_items(tmp_path / "evaluation" / "items.jsonl"))
+    fit = list(read_items(tmp_path / "evaluation" / "validation_items.jsonl"))
+    rate = fit_base_rate(labels)
+    first = evaluate(stored, fit, rate, FAST)
+    write_evaluation(tmp_path, first, {"seed": 0})
+    facts = {"header": {"run": "one"}, "corpus": {"motifs": 3}, "labels": {}}
+    write_report_inputs(tmp_path / "evaluation", rate=rate, label_ranks=[0.25] * 30, **facts)
+    inputs = ReportInputs(evaluation=first, label_ranks=[0.25] * 30, **facts)
+    again = rebuilt(tmp_path)
+    assert again.evaluation.config == FAST
+    assert html_report(again) == html_report(inputs)
+    with pytest.raises(UserError, match="no items"):
+        rebuilt(tmp_path / "evaluation" / "nothing")
+
+
+def test_page_of_results_alone(tmp_path: pathlib.Path) -> None:
+    rows = [
+        row("base", "brier", 0.25, n=100, task=HOSTILE, split="test", n_parse_fail=3),
+        row("tuned", "ece", 0.1, n=100, task="quite", params={"bins": 15}, null_q95=0.12),
+        row("tuned", "kl", None, n=0, task="quite"),
+    ]
+    write_results(tmp_path, rows, {"who": HOSTILE})
+    page, twin = write_results_page(tmp_path, read_results(tmp_path), HOSTILE)
+    parsed = Page(pathlib.Path(page).read_text())
+    assert parsed.outside == []
+    assert parsed.handlers == []
+    assert "script" not in parsed.tags
+    assert "0.250" in parsed.text
+    text = pathlib.Path(twin).read_text()
+    assert "<img" not in text
+    assert "ece (bins 15)" in text
 
 
 def test_history_survives_a_cut_off_line(tmp_path: pathlib.Path) -> None:
