@@ -65,6 +65,17 @@ def _without_config(main: Callable[[], None]) -> None:
     main()
 
 
+def run_config(main: Callable[[ml_collections.ConfigDict], None]) -> None:
+    """Runs ``main(config)`` of an entry point that needs no work folder; see `run`."""
+
+    def with_config() -> None:
+        if WORKDIR.value is not None:
+            raise UserError("--workdir is not used by this command; see --help")
+        main(_load_config())
+
+    _run(with_config)
+
+
 def run_alone(main: Callable[[], None]) -> None:
     """Runs ``main()`` of an entry point that needs neither config nor work folder; see `run`."""
     _run(lambda: _without_config(main))

@@ -23,10 +23,13 @@ class SourceConfig:
     Attributes:
       path: a model directory in the Hugging Face layout (``config.json``, safetensors, tokenizer);
         empty: the shape in ``config.model``, from random weights, with a tokenizer of our own.
+      shape: a released model by name (`models.shapes`), to plan a run before its weights are there;
+        a run itself needs `path`.
       dtype: of a frozen base in memory, ``bfloat16`` or ``float32``; what is trained is float32.
     """
 
     path: str = ""
+    shape: str = ""
     dtype: str = "bfloat16"
 
     def __post_init__(self) -> None:
@@ -38,6 +41,20 @@ def source_config(config: ml_collections.ConfigDict) -> SourceConfig:
     """The section ``config.source``; from scratch where the recipe has none."""
     section = config.get("source")
     return SourceConfig() if section is None else build(SourceConfig, section.to_dict(), "source")
+
+
+def check_source(config: ml_collections.ConfigDict) -> None:
+    """Refuses to run a recipe for a released model whose weights were not given.
+
+    Raises:
+      UserError: ``source.shape`` is there, ``source.path`` is not.
+    """
+    source = source_config(config)
+    if source.shape and not source.path:
+        raise UserError(
+            f"config.source.path is empty: the directory with the weights of {source.shape}; "
+            "python -m launch.plan needs none"
+        )
 
 
 def model_config(config: ml_collections.ConfigDict, vocab_size: int) -> DecoderConfig:
@@ -73,6 +90,16 @@ def model_config(config: ml_collections.ConfigDict, vocab_size: int) -> DecoderC
             f"the tokenizer has {vocab_size} ids"
         )
     return decoder
+
+
+def planned_model(config: ml_collections.ConfigDict) -> DecoderConfig:
+    """The decoder of a recipe as far as it is known without weights and tokenizer."""
+    from ppt_jax.models.shapes import published
+
+    source = source_config(config)
+    if source.shape and not source.path:
+        return published(source.shape, **config.model.to_dict())
+    return model_config(config, 1 if source.path else config.data.tokenizer.vocab_size)
 
 
 def base_params(

@@ -16,7 +16,14 @@ import ml_collections
 
 from launch.entry import nearest
 from launch.settings import build, resolved
-from launch.source import base_params, model_config, source_config, source_fingerprint
+from launch.source import (
+    base_params,
+    check_source,
+    model_config,
+    planned_model,
+    source_config,
+    source_fingerprint,
+)
 from launch.workdir import SECTIONS, Workdir
 from ppt_jax.errors import UserError
 
@@ -202,7 +209,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     train_settings = build(TrainConfig, seeded(config, "train"), "train")
     if train_settings.lm_steps:
         packing_config(config, "text_packing", "text")
-    model_config(config, 2048 if not source_config(config).path else 1)
+    planned_model(config)
     build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
 
 
@@ -221,6 +228,8 @@ def run_stage(
       UserError: a bad config, a folder of another config, or an earlier stage that is missing.
     """
     check_config(config)
+    if stage not in ("author", "label"):
+        check_source(config)
     folder = Workdir(workdir, resolved(config))
     names = tuple(SECTIONS)
     folder.check(names[: names.index(stage) + 1])

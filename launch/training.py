@@ -10,6 +10,7 @@ import ml_collections
 from launch import distributed, stages
 from launch.distributed import Processes
 from launch.settings import resolved
+from launch.source import check_source
 from launch.workdir import Workdir
 from ppt_jax.errors import UserError
 
@@ -39,6 +40,7 @@ def run(
         stages.run_stage("train", config, workdir, work)
         return
     stages.check_config(config)
+    check_source(config)
     folder = Workdir(workdir, resolved(config), shared=True)
     folder.check(("author", "label", "dataset", "train"))
     problem = ""

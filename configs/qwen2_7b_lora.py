@@ -1,0 +1,20 @@
+"""Qwen2 7B with LoRA adapters.
+
+Check it first: ``python -m launch.plan --config=configs/qwen2_7b_lora.py --devices=N``.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.posttrain import recipe
+
+
+def get_config() -> ConfigDict:
+    """The recipe."""
+    return recipe(
+        "qwen2_7b",
+        model={"adapter_rank": 16, "adapter_alpha": 32.0},
+        mesh={"data": -1, "fsdp": 1, "tensor": 1},
+        learning_rate=1e-4,
+        rows=16,
+        accumulate=2,
+    )
