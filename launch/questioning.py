@@ -195,7 +195,8 @@ def _ask(
             one.identity,
             [p.target.item_id for p in posed],
             content_hash([[p.asked.story, p.asked.question, p.asked.scale] for p in posed]),
-            dataclasses.asdict(settings) | {"models": None, "readouts": several},
+            dataclasses.asdict(settings)
+            | {"models": None, "readouts": several, "replicates": None},
         ]
         base = folder / "shards" / f"{one.name}-{readout}"
         for start in range(0, len(posed), _CHUNK):
@@ -238,11 +239,12 @@ def _write_replies(
 
     if benchmark.record is None:
         raise UserError(f"benchmark {benchmark.name!r}: its questions have no list of answers")
-    path = folder / "recordings" / f"{one.name}_trial0.csv"
-    if path.exists():
-        return path
     asks = [Asked(q.id, q.story, q.question, q.scale, ()) for q in questions]
     tokens = max(settings.tokens, 64)  # a sentence with a number
+    made_of = [one.identity, tokens, [dataclasses.asdict(ask) for ask in asks]]
+    path = folder / "recordings" / content_hash(made_of) / f"{one.name}_trial0.csv"
+    if path.exists():
+        return path
     replies = one.model.write(asks, samples=1, temperature=0.0, tokens=tokens, seed=settings.seed)
     rows = [dict(benchmark.record(q, reply[0])) for q, reply in zip(questions, replies)]
     table = io.StringIO()

@@ -28,7 +28,9 @@ DETAIL_METRICS = (
 KIND_METRICS = ("kl", "tv", "crps", "mae", "pearson_means")
 CALIBRATION_METRICS = (
     *("ece_smooth", "ece_mass", "ece_width", "ece_distinct", "ece_debiased_squared", "mce_mass"),
-    *("brier_reliability", "brier_resolution", "brier_uncertainty", "auroc"),
+    *("ece_sweep", "top_ece_smooth", "corp_brier_miscalibration", "corp_log_miscalibration"),
+    *("brier_reliability", "brier_resolution", "brier_uncertainty", "spiegelhalter_z", "ks"),
+    *("calibration_slope", "calibration_bias", "auroc", "aurc", "accuracy_at_80"),
 )
 MEANING = {metric.name: metric.meaning for metric in METRICS} | {
     "pearson_means": "correlation of model means with posterior means",
@@ -41,6 +43,16 @@ MEANING = {metric.name: metric.meaning for metric in METRICS} | {
     "brier_reliability": "reliability part of the Brier score",
     "brier_resolution": "resolution part of the Brier score (higher is better)",
     "brier_uncertainty": "uncertainty of the outcomes",
+    "ece_sweep": "calibration error, as many bins of equal weight as stay monotone",
+    "top_ece_smooth": "smooth calibration error of the most probable option",
+    "corp_brier_miscalibration": "miscalibration part of the Brier score, isotonic (no bins)",
+    "corp_log_miscalibration": "miscalibration part of the log score, isotonic (no bins)",
+    "spiegelhalter_z": "Spiegelhalter's test; standard normal when calibrated",
+    "ks": "largest cumulative difference of outcomes and confidences",
+    "calibration_slope": "slope of outcomes on logits; 1 is right, below is overconfident",
+    "calibration_bias": "share true minus mean confidence; 0 is right",
+    "aurc": "area under the risk-coverage curve",
+    "accuracy_at_80": "accuracy when the least confident fifth is left out (higher is better)",
     "auroc": "discrimination: area under the ROC curve (higher is better)",
 }
 

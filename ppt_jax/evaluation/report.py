@@ -232,7 +232,13 @@ def _ask_card(evaluation: Evaluation, word: str, n: int) -> str:
 
 def _calibration(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
     evaluation = inputs.evaluation
-    tables = [calibration_table(evaluation, split) for split in evaluation.config.splits]
+    tables = []
+    for split in evaluation.config.splits:
+        table = calibration_table(evaluation, split)
+        if table and tables:  # the first is shown, the others are folded
+            name = escape(pretty_split(split))
+            table = f"<details><summary>The same on {name}</summary>{table}</details>"
+        tables += [table] if table else []
     choices = "".join(tables) or '<p class="none">No choice asks with a stored truth.</p>'
     few = "fewer than 10 numeric asks with a stored truth"
     return (
