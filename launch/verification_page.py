@@ -14,6 +14,7 @@ from ppt_jax.inference.uniformity import Uniformity
 from ppt_jax.inference.verdicts import Finding, Reliability, Verification
 
 MOST_PANELS = 40
+FIRST_ROWS = 16
 
 
 def verification_page(result: Verification, again: Relabelling | None, source: str) -> str:
@@ -186,14 +187,17 @@ def _table(result: Verification) -> str:
         for one in ordered
     ]
     head = ("test: group", "scenarios", "effect", "p", "p adjusted", "if it is real")
-    small = ""
+    rest = small = ""
+    if rows[FIRST_ROWS:]:
+        more = html_table(head, rows[FIRST_ROWS:])
+        rest = f"<details><summary>{len(rows) - FIRST_ROWS} more tests</summary>{more}</details>"
     if result.small:
         small = f"<p>Too few scenarios to be tested: {escape(', '.join(result.small))}.</p>"
     return (
         "<h2>Every test</h2><p>An alarm is an adjusted p-value (Holm, over all rows) at or below "
         f"{result.alpha:g}. With right labels {result.alpha:.0%} of corpora show one. Effects: "
         "greatest distance of the ECDF; nats of score; correlation with the evidence; greatest "
-        f"distance of a frequency.</p>{html_table(head, rows)}{small}"
+        f"distance of a frequency.</p>{html_table(head, rows[:FIRST_ROWS])}{rest}{small}"
     )
 
 
