@@ -22,6 +22,12 @@ def test_scripts_parse_and_name_what_is_there(name: str) -> None:
     assert set(re.findall(r"--config\.(\w+\.\w+)", text)) <= {"source.path", "train.steps"}
 
 
+def test_slurm_reads_its_directives_before_the_first_command() -> None:
+    lines = (ROOT / "launch" / "slurm.sh").read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if line.strip() and not line.startswith("#"))
+    assert max(n for n, line in enumerate(lines) if line.startswith("#SBATCH")) < first
+
+
 def test_slurm_starts_one_process_a_node_with_everything_it_was_told(
     tmp_path: pathlib.Path,
 ) -> None:
