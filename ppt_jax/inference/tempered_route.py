@@ -334,7 +334,7 @@ def tempered_route(
     for i, one in enumerate(prepared):
         if size_of(one.table) is None:
             detail = f"{one.table.rows} rows and {one.table.latents} latents"
-            outcomes[i] = Outcome(reason="too_large", detail=detail, final=True)
+            outcomes[i] = Outcome(reason="not_sampled", detail=detail)
             continue
         for request in requests_of(one):
             requests.append(request)

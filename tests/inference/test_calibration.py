@@ -90,3 +90,58 @@ def test_true_ranks_are_uniform_and_a_broken_likelihood_shows() -> None:
     # narrow posteriors push truths to both ends: the folded ranks, too, must be uniform
     assert stats.kstest(2 * np.abs(right - 0.5), "uniform").pvalue > 0.01
     assert stats.kstest(2 * np.abs(wrong - 0.5), "uniform").pvalue < 1e-6
+
+
+def peaked(rng: np.random.Generator, number: int, narrowed: float) -> Scenario:
+    """A document whose evidence says far more than its prior: three latents, ten sharp readings."""
+    spread = rng.uniform(0.1, 0.3)
+    model = [
+        node("a", "normal(mean=0, sd=10)"),
+        node("b", "robust(mean=0, sd=5, df=4)"),
+        node("late", "yes(p=0.4)"),
+        *(
+            node(f"y{i}", f"normal(mean=a + {i} * b / 5 + (2 if late else 0), sd={{:.6g}})")
+            for i in range(5)
+        ),
+        *(node(f"z{i}", f"normal(mean=a - b * {i} / 5, sd={{:.6g}})") for i in range(5)),
+    ]
+
+    def filled(value: float) -> list[dict[str, object]]:
+        return [{**one, "expr": one["expr"].format(value)} for one in model]
+
+    asks = [ask("rank", "a"), ask("rank", "b")]
+    truth = one_truth(document(filled(spread), [], asks), rng)
+    given = []
+    for name in [one["name"] for one in model if one["name"][0] in "yz"]:
+        truth[name] = float(f"{truth[name]:.8g}")
+        value = truth[name]
+        given.append(f"{name} == {value:.8g}" if value >= 0 else f"{name} == -{-value:.8g}")
+    told = document(
+        filled(spread * narrowed),
+        given,
+        asks,
+        name=f"peaked-{number}",
+        truth=truth,
+        evidence="simulated",
+    )
+    return parse_scenario(told)
+
+
+@pytest.mark.slow
+def test_true_ranks_are_uniform_where_tempered_runs_were_needed() -> None:
+    """Labels that weighting could not give; half the spread in the likelihood shows at once."""
+    folded = {}
+    for narrowed in (1.0, 0.5):
+        rng = np.random.default_rng(12)
+        cases = [peaked(rng, number, narrowed) for number in range(200)]
+        results = label_scenarios(cases, LabelConfig(max_outside=1.0))
+        labelled = [result for result in results if isinstance(result, Labelled)]
+        assert len(labelled) > 0.97 * len(cases)
+        tempered = sum(one.labels[0].route == "tempered" for one in labelled)
+        assert tempered > 0.9 * len(labelled)
+        found = np.array([label.true_rank for one in labelled for label in one.labels])
+        if narrowed == 1.0:
+            assert stats.kstest(found, "uniform").pvalue > 0.01
+        folded[narrowed] = stats.kstest(2 * np.abs(found - 0.5), "uniform").pvalue
+    assert folded[1.0] > 0.01
+    assert folded[0.5] < 1e-6

@@ -12,7 +12,7 @@ from ppt_jax.inference.cascade import Labelled, label_scenarios
 from ppt_jax.inference.labels import LabelConfig, coarse_answers, total_variation
 from ppt_jax.inference.routes import prepare, table_route
 from ppt_jax.inference.weighting64 import needs_float64, weighting64_route
-from ppt_jax.scenario.document import Scenario, parse_scenario
+from ppt_jax.scenario.document import parse_scenario
 from tests.inference.corpus import ask, node, random_document, scenario
 
 OFFSET = scenario(
@@ -74,7 +74,7 @@ def test_float64_labels_what_float32_gets_wrong(name: str) -> None:
     assert total_variation(label.probs, gold) < max(label.error_101, 5e-3)
     (rough,) = table_route([prepare(one)], 65536, LabelConfig())
     if rough.labels:  # the reason for all this: float32 gives a label, and a wrong one
-        assert total_variation(rough.labels[0].probs, gold) > 0.05
+        assert total_variation(rough.labels[0].probs, gold) > 0.01
 
 
 @pytest.mark.parametrize("seed", [0, 3, 5])
@@ -92,11 +92,18 @@ def test_float64_agrees_with_the_kernel_where_float32_is_enough(seed: int) -> No
 @pytest.mark.parametrize(
     ("model", "given", "asks", "word"),
     [
-        (["normal(mean=0, sd=1)"], ["x > 0.1"], ask("value", "x", low=5000, high=5001), "range"),
-        (["robust(mean=300000, sd=0.001, df=4)"], ["x > 2"], ask("rank", "x"), "robust"),
-        (["successes(n=50000, p=0.5)"], ["x == 25010"], ask("rank", "x"), "successes"),
+        (["normal(mean=0, sd=1)"], ["x0 > 0.1"], ask("value", "x0", low=5000, high=5001), "range"),
+        (["robust(mean=300000, sd=0.001, df=4)"], ["x0 > 2"], ask("rank", "x0"), "robust"),
+        (
+            ["beta(a=2, b=2)", "successes(n=50000, p=x0)"],
+            ["x1 == 25010"],
+            ask("rank", "x0"),
+            "successes",
+        ),
     ],
 )
-def test_the_reason_is_named(model: list[str], given: list[str], asks: object, word: str) -> None:
-    one: Scenario = scenario([node("x", expr) for expr in model], given, [asks])  # type: ignore[list-item]
+def test_the_reason_is_named(
+    model: list[str], given: list[str], asks: dict[str, object], word: str
+) -> None:
+    one = scenario([node(f"x{i}", expr) for i, expr in enumerate(model)], given, [asks])
     assert word in needs_float64(prepare(one))
