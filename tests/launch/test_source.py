@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 
 from launch.source import model_config
 from ppt_jax.data.tokenizer import TokenizerConfig, load_tokenizer, save_tokenizer, train_tokenizer
-from ppt_jax.models.adapters import joined as join
 from ppt_jax.errors import UserError
+from ppt_jax.models.adapters import joined as join
 from ppt_jax.models.adapters import load_adapter, merged, read_adapter_config
 from ppt_jax.models.architecture import DecoderConfig
 from ppt_jax.models.decoder import init_params
