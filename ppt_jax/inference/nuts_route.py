@@ -84,7 +84,7 @@ def nuts_route(
             outcomes[i] = outcome(prepared[i], planned, result, config, nuts)
 
     # XLA releases the interpreter while it runs; on a CPU a chain keeps one core busy
-    threads = 1 if wide or len(jax.local_devices()) > 1 else len(os.sched_getaffinity(0))
+    threads = 1 if wide or len(jax.local_devices()) > 1 else os.cpu_count() or 1
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, jobs))
     return [outcomes[i] for i in range(len(prepared))]
