@@ -44,6 +44,7 @@ from ppt_jax.evaluation.benchmarks.summaries import Estimate, Resampler, plain_t
 NAME = "openestimate"
 SAMPLES = "5"  # errors are relative to posteriors from this many real samples
 LEVELS = (0.5, 0.9, 0.95)
+_TRIAL_FOLDER = re.compile(r"^trial_([^_]+)_results$")
 _TRUTH_TOLERANCE = 1e-6  # relative; recorded truths are the file's, printed in full
 _LEAST_SD = 0.5  # of target bins on the 0..100 scale, as published
 
@@ -323,8 +324,11 @@ def _read_recording(
 ) -> tuple[str, str, str, list[_Answer]]:
     """Model, domain, trial and answers of one file."""
     rows = read_csv(path, required=("variable",))
-    named = path.with_stem(path.parent.name) if path.stem == "processed_results" else path
-    model, trial = name_of(named)
+    model, trial = name_of(path)
+    if path.stem == "processed_results":  # as the authors store them, a folder a run
+        model = path.parent.name.removeprefix("EXPERTS-")
+        trials = [m[1] for part in path.parts if (m := _TRIAL_FOLDER.match(part))]
+        trial = trials[-1] if trials else "0"
     domain = _domain_of(path, rows, domains)
     answers: list[_Answer] = []
     seen: dict[str, str] = {}

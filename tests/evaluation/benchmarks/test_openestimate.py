@@ -153,6 +153,15 @@ def test_trials_models_and_folders(data, tmp_path):
     assert value(scored, "ece_quartile_sd") == pytest.approx(statistics.stdev(eces))
 
 
+def test_the_folders_of_the_release_are_read_as_they_are(data, tmp_path):
+    for trial in (0, 1):
+        run_folder = tmp_path / "r" / f"trial_{trial}_results" / "EXPERTS-health_m_base-TEMP-0.5"
+        write(run_folder / "processed_results.csv", GOOD)
+    scored = run(data, tmp_path / "r")
+    assert {r["model"] for r in scored.rows} == {"health_m_base-TEMP-0.5"}
+    assert value(scored, "n_trials", "health_m_base-TEMP-0.5") == 2
+
+
 def test_other_elicitations(data, tmp_path):
     quantiles = {f"q{p}": [] for p in (5, 25, 50, 75, 95)}
     oracles = [stats.norm(172, 4), stats.norm(160, 4), stats.beta(2, 8), stats.beta(1.5, 6)]
