@@ -24,6 +24,7 @@ from ppt_jax.inference.table import proposed_draws
 
 MAX_NODES = 700
 MAX_STATES = 16
+MAX_BEFORE = 4 * MAX_NODES  # larger programs stay as they are: the search itself takes time
 
 
 def state_count(program: Program, node: Node) -> int | None:
@@ -111,13 +112,10 @@ class _Elimination:
         open_sites = {site: self.between(site) for site in self.states}
         size, changed = self.size(self.terms), False
         while open_sites:
-            ready = [
-                site
-                for site in open_sites
-                if not any(
-                    other != site and self.reach[other] & self.bit[site] for other in open_sites
-                )
-            ]
+            parents = 0  # bits of the open sites that another open site depends on
+            for site in open_sites:
+                parents |= self.reach[site] & ~self.bit[site]
+            ready = [site for site in open_sites if not parents & self.bit[site]]
             growth = {s: (self.states[s] - 1) * len(open_sites[s][1]) for s in ready}
             site = min(ready, key=lambda s: (growth[s], s))
             terms, between = open_sites.pop(site)
@@ -154,6 +152,8 @@ def sum_out_private(program: Program, max_nodes: int = MAX_NODES) -> Program:
       >>> len(program.latents), len(sum_out_private(program).latents)  # doctest: +SKIP
       (43, 3)
     """
+    if len(program.nodes) > MAX_BEFORE:
+        return program
     wanted = reachable(program.nodes, program.loglik) - reachable(program.nodes, program.asks)
     sites = {}
     for number in sorted(wanted):

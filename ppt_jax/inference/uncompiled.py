@@ -20,7 +20,7 @@ from ppt_jax.inference.summary import NO_ASK, AskArrays, Summary, summarise
 
 BLOCK_VALUES = 1 << 25  # float64 values of one block, 256 MB
 MAX_BLOCK = 4096
-MAX_WORK = 1 << 31  # nodes times particles, about 20 seconds of one core
+MAX_WORK = 1 << 30  # nodes times particles, some ten seconds of one core
 ASK_STEP = 4  # asks are padded to a multiple of it, so that few sums are compiled
 
 _SUMMARISE = jax.jit(summarise, static_argnums=5)
@@ -65,41 +65,46 @@ def block_size(program: Program) -> int:
     return max(1, min(MAX_BLOCK, 1 << max(most.bit_length() - 1, 0)))
 
 
-def weigh_program(program: Program, asks: AskArrays, points: int, seed: int) -> Summary:
-    """Weights a program of any size on two scrambles of Sobol points.
+def particles(
+    program: Program, points: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Evaluates a program of any size on two scrambles of Sobol points, in float64.
 
     Args:
       program: from `lower`, at most 21,201 latents.
-      asks: [A] numpy arrays of all its asks.
       points: of each scramble, a power of two.
       seed: of the scrambles.
 
     Returns:
-      The sums; float64 up to the ask values and the normalised log-weights.
+      Ask values [A, P], those of the prior's version [A, P], and log-weights [P]; the scrambles one
+      after the other. ``-inf`` (cannot be) wins over NaN (cannot be computed).
     """
-    block = min(block_size(program), points)
-    size = points * SCRAMBLES
-    values_AP = np.empty((len(program.asks), size), np.float32)
-    priors_AP = np.empty((len(program.asks), size), np.float32)
-    logw_P = np.zeros(size)
-    impossible_P = np.zeros(size, bool)
+    block, size = min(block_size(program), points), points * SCRAMBLES
+    values_AP, priors_AP = (np.empty((len(program.asks), size)) for _ in range(2))
+    logw_P, impossible_P = np.zeros(size), np.zeros(size, bool)
+    latents = len(program.latents)
     for scramble in range(SCRAMBLES):
-        rng = np.random.default_rng([seed, scramble])
-        latents = len(program.latents)
-        source = qmc.Sobol(latents, scramble=True, rng=rng) if latents else None
+        rng = np.random.default_rng([seed, 64, scramble])
+        source = qmc.Sobol(latents, scramble=True, rng=rng, bits=52) if latents else None
         for start in range(scramble * points, (scramble + 1) * points, block):
             here = slice(start, start + block)
             u_PL = source.random(block) if source is not None else np.zeros((block, 0))
-            z_LP = special.ndtri(np.clip(u_PL, 2.0**-33, 1.0 - 2.0**-33)).T
+            z_LP = special.ndtri(np.clip(u_PL, 2.0**-52, 1.0 - 2.0**-52)).T
             values = node_values(program.nodes, z_LP, block)
-            with np.errstate(over="ignore", invalid="ignore"):
-                for a, (number, prior) in enumerate(zip(program.asks, program.ask_priors)):
-                    values_AP[a, here] = values[number]
-                    priors_AP[a, here] = values[prior]
+            for a, (number, prior) in enumerate(zip(program.asks, program.ask_priors)):
+                values_AP[a, here], priors_AP[a, here] = values[number], values[prior]
+            with np.errstate(invalid="ignore"):
                 for number in program.loglik:
                     impossible_P[here] |= values[number] == -np.inf
                     logw_P[here] += values[number]
-    logw_P = np.where(impossible_P, -np.inf, logw_P)
-    finite = logw_P[np.isfinite(logw_P)]
-    shifted = logw_P - (finite.max() if len(finite) else 0.0)
-    return summed(values_AP, priors_AP, shifted.astype(np.float32), asks)
+    return values_AP, priors_AP, np.where(impossible_P, -np.inf, logw_P)
+
+
+def weigh_program(program: Program, asks: AskArrays, points: int, seed: int) -> Summary:
+    """Weights a program of any size: `particles`, and their sums over all asks [A]."""
+    values_AP, priors_AP, logw_P = particles(program, points, seed)
+    finite_P = logw_P[np.isfinite(logw_P)]
+    shifted_P = logw_P - (finite_P.max() if len(finite_P) else 0.0)
+    with np.errstate(over="ignore"):
+        rows = (x.astype(np.float32) for x in (values_AP, priors_AP, shifted_P))
+        return summed(*rows, asks)

@@ -11,14 +11,11 @@ Axes: S scrambles, P points of both, A asks, C answer cells.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
-from scipy.stats import qmc
 
 from ppt_jax.inference.exact import prior_cdf
 from ppt_jax.inference.graph import Node
@@ -27,11 +24,10 @@ from ppt_jax.inference.points import SCRAMBLES
 from ppt_jax.inference.private import sum_out_private
 from ppt_jax.inference.program import Program
 from ppt_jax.inference.routes import Outcome, Prepared, weighted_outcome
-from ppt_jax.inference.simulate import node_values
 from ppt_jax.inference.summary import ANSWERS, CELLS, RANK, Summary
+from ppt_jax.inference.uncompiled import MAX_WORK, particles, work
 
 Array = NDArray[np.float64]
-CHUNK = 1 << 15  # points whose node values are held at once
 # Relative precision of float32 is 6e-8; beyond these an answer or a nat of log-weight is at stake.
 LARGE_RATIO = 1e5  # of a location to a spread
 LARGE_COUNT = 1e4  # counts, trials, shapes: their log-likelihood cancels terms of their size
@@ -78,36 +74,6 @@ def _large(node: Node, nodes: Sequence[Node]) -> str:
     return ""
 
 
-@functools.lru_cache(maxsize=2)
-def _normals(count: int, latents: int, seed: int) -> Array:
-    """[L, S * count] scrambled Sobol points as float64 standard normals."""
-    sets = []
-    for scramble in range(SCRAMBLES):
-        rng = np.random.default_rng([seed, 64, scramble])
-        sets.append(qmc.Sobol(max(latents, 1), scramble=True, rng=rng, bits=52).random(count))
-    u_PL = np.clip(np.concatenate(sets), 2.0**-52, 1.0 - 2.0**-52)
-    return np.ascontiguousarray(special.ndtri(u_PL).T)
-
-
-def _evaluate(program: Program, z_LP: Array) -> tuple[Array, Array, Array]:
-    """``(asks_AP, priors_AP, loglik_P)`` in chunks."""
-    total = z_LP.shape[1]
-    asks, priors = (np.empty((len(program.asks), total)) for _ in range(2))
-    loglik = np.zeros(total)
-    for start in range(0, total, CHUNK):
-        part = slice(start, min(start + CHUNK, total))
-        values = node_values(program.nodes, z_LP[:, part], part.stop - part.start)
-        for place, (number, prior) in enumerate(zip(program.asks, program.ask_priors)):
-            asks[place, part], priors[place, part] = values[number], values[prior]
-        impossible = np.zeros(part.stop - part.start, bool)
-        for number in program.loglik:
-            impossible |= values[number] == -np.inf
-            with np.errstate(invalid="ignore"):
-                loglik[part] += values[number]
-        loglik[part] = np.where(impossible, -np.inf, loglik[part])
-    return asks, priors, loglik
-
-
 def _cells(
     value_P: Array, prior_P: Array, kind: int, low: float, scale: float
 ) -> tuple[Array, ...]:
@@ -125,8 +91,8 @@ def _cells(
     return cell(value_P), cell(prior_P)
 
 
-def _summary(prepared: Prepared, program: Program, z_LP: Array) -> Summary:
-    asks_AP, priors_AP, logw_P = _evaluate(program, z_LP)
+def _summary(prepared: Prepared, program: Program, points: int, seed: int) -> Summary:
+    asks_AP, priors_AP, logw_P = particles(program, points, seed)
     size = len(logw_P)
     broken_P = np.isnan(logw_P) | (logw_P == np.inf)
     logw_P = np.where(broken_P, -np.inf, logw_P)
@@ -183,7 +149,10 @@ def weighting64_route(
     outcomes = []
     for one in prepared:
         program = sum_out_private(one.program)
-        z_LP = _normals(points, len(program.latents), config.seed)
-        summary = _summary(one, program, z_LP)
+        if work(program, points) > MAX_WORK:
+            detail = f"{len(program.nodes)} nodes in float64 at {points} points"
+            outcomes.append(Outcome(reason="too_large", detail=detail))
+            continue
+        summary = _summary(one, program, points, config.seed)
         outcomes.append(weighted_outcome(one, [(0, summary)], "float64"))
     return outcomes
