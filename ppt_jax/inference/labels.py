@@ -234,7 +234,8 @@ def coarse_answers(label: SoftLabel) -> Array:
     """A label's probabilities over 20 bins of five answers (a choice's options as they are)."""
     if label.kind == "choice":
         return label.probs
-    return np.bincount(np.minimum(np.arange(ANSWERS) // 5, COARSE_BINS - 1), weights=label.probs)
+    place = np.minimum(np.arange(ANSWERS) // 5, COARSE_BINS - 1)
+    return np.bincount(place, weights=label.probs).astype(np.float64)
 
 
 def total_variation(p: Array, q: Array) -> float:

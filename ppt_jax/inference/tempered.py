@@ -387,7 +387,9 @@ def temper(
     sums = _Sums(
         jnp.zeros((MAX_ASKS, GROUPS, CELLS)),
         jnp.zeros(GROUPS),
-        *(jnp.zeros(MAX_ASKS) for _ in range(3)),
+        jnp.zeros(MAX_ASKS),
+        jnp.zeros(MAX_ASKS),
+        jnp.zeros(MAX_ASKS),
         jnp.zeros(2),
     )
     carry = (

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ def _summary(prepared: Prepared, program: Program, points: int, seed: int) -> Su
     log_max = logw_P.max()
     w_P = np.exp(logw_P - log_max) if log_max > -np.inf else np.zeros(size)
     part_P = np.arange(size) // (size // SCRAMBLES)
-    fields: dict[str, list[Array]] = {name: [] for name in Summary._fields}
+    fields: dict[str, list[NDArray[Any]]] = {name: [] for name in Summary._fields}
     for place, ask in enumerate(prepared.scenario.ask):
         kind, low, scale = ask_scale(ask)
         value_P, prior_P, truth = asks_AP[place], priors_AP[place], prepared.truths[place]
