@@ -26,8 +26,8 @@ from ppt_jax.training.checkpoint import (
     identity,
     restore_params,
 )
-from ppt_jax.training.flops import Work, batch_work, step_flops, utilisation
-from ppt_jax.training.metrics import MetricLog, Window
+from ppt_jax.training.flops import Work, batch_work, step_flops
+from ppt_jax.training.metrics import MetricLog, Window, rates
 from ppt_jax.training.objectives import Objective
 from ppt_jax.training.objectives.soft_label import SoftLabelConfig, soft_label
 from ppt_jax.training.optimizer import OptimizerConfig, learning_rate_schedule, make_optimizer
@@ -414,26 +414,10 @@ class _Run:
         asks = means.pop("asks")
         means["learning_rate"] = float(self._rate(step - 1 - int(means["skipped"])))
         means["asks_per_second"] = asks * steps / seconds
-        means |= self._speed(seconds)
+        means |= rates(self._tokens, self._flops, seconds, self._mesh.size)
         self._log.record(self._phase.name, step, "train", means)
         bar.advance(0, **{name: f"{means[name]:.4g}" for name in ("loss", "kl") if name in means})
         self._tokens, self._flops, self._last_log = 0, 0.0, time.perf_counter()
-
-    def _speed(self, seconds: float) -> dict[str, float]:
-        """Rates since the last record, over all processes (each has an equal share of the rows)."""
-        processes, device = jax.process_count(), jax.local_devices()[0]
-        found = {
-            "tokens_per_second": processes * self._tokens / seconds,
-            "model_tflops_per_second": processes * self._flops / seconds / 1e12,
-        }
-        kind = device.device_kind
-        share = utilisation(processes * self._flops, seconds, self._mesh.size, kind)
-        memory = (device.memory_stats() or {}).get("peak_bytes_in_use")
-        if share is not None:
-            found["mfu"] = share
-        if memory is not None:
-            found["peak_memory_gb"] = memory / 1e9
-        return found
 
     def _validate(self, step: int, state: TrainState) -> None:
         if self._phase.validation is None or self._best is None:

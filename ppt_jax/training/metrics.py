@@ -9,10 +9,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import tensorboardX
 
 from ppt_jax.storage import read_jsonl, write_jsonl
+from ppt_jax.training.flops import utilisation
 
 
 class MetricLog:
@@ -90,3 +92,30 @@ class Window:
         result = {**means, **self._latest}
         self._pairs, self._latest = {}, {}
         return result
+
+
+def rates(tokens: int, flops: float, seconds: float, devices: int) -> dict[str, float]:
+    """Speed and memory of some steps; every process has an equal share of the rows.
+
+    Args:
+      tokens: tokens of this process's rows that are no padding.
+      flops: operations that they took, see `flops.step_flops`.
+      seconds: wall time.
+      devices: of all processes.
+
+    Returns:
+      ``tokens_per_second`` and ``model_tflops_per_second`` over all processes; ``mfu`` on chips
+      with a published peak; ``peak_memory_gb`` of the first device where it reports it.
+    """
+    count, device = jax.process_count(), jax.local_devices()[0]
+    found = {
+        "tokens_per_second": count * tokens / seconds,
+        "model_tflops_per_second": count * flops / seconds / 1e12,
+    }
+    share = utilisation(count * flops, seconds, devices, device.device_kind)
+    memory = (device.memory_stats() or {}).get("peak_bytes_in_use")
+    if share is not None:
+        found["mfu"] = share
+    if memory is not None:
+        found["peak_memory_gb"] = memory / 1e9
+    return found
