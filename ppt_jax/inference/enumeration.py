@@ -71,9 +71,9 @@ def forms(prepared: Prepared) -> Forms | str:
     order = {name: place for place, name in enumerate(flat_draws(scenario))}
     parts = [prepared.structure.signature]
     for form in (posterior, prior):
-        live = tuple(sorted(order[name] for name in form.alive))
+        kept = tuple(sorted(order[name] for name in form.alive))
         trials = tuple(sorted((order[name], n) for name, n in form.trials.items()))
-        parts.append(repr((live, trials)))
+        parts.append(repr((kept, trials)))
     return Forms(posterior, prior, tuple(parts))
 
 
