@@ -134,12 +134,13 @@ class _Elimination:
         return changed
 
 
-def sum_out_private(program: Program, max_nodes: int = MAX_NODES) -> Program:
+def sum_out_private(program: Program, max_nodes: int | None = None) -> Program:
     """Sums discrete latents out that reach givens and no ask, while the program stays small.
 
     Args:
       program: from `lower`.
-      max_nodes: nodes, constants included, that the program may grow to.
+      max_nodes: nodes, constants included, that the program may grow to; by default `MAX_NODES`,
+        or twice its own size where that is more.
 
     Returns:
       A program with the same asks and the same posterior over the latents that are left: for each
@@ -162,6 +163,7 @@ def sum_out_private(program: Program, max_nodes: int = MAX_NODES) -> Program:
             sites[number] = states
     if not sites:
         return program
+    max_nodes = max(MAX_NODES, 2 * len(program.nodes)) if max_nodes is None else max_nodes
     work = _Elimination(program, sites)
     if not work.run(max_nodes, proposed_draws(program.nodes)):
         return program

@@ -282,3 +282,22 @@ def test_forty_hidden_bits_become_a_program_of_three_latents() -> None:
     assert len(program.latents) == 43
     assert set(reduced.latents) == {"base", "good", "bad"}
     assert len(reduced.nodes) < 200
+
+
+def test_four_hundred_observations_with_a_bit_each_become_two_dimensions() -> None:
+    sets = {"row": [f"r{i}" for i in range(100)], "column": ["a", "b", "c", "d"]}
+    one = scenario(
+        [
+            node("p", "beta(a=2, b=2)"),
+            node("x", "yes(p=p)", "row", "column"),
+            node("q", "normal(mean=0, sd=1)"),
+            node("seen", "normal(mean=q + x[row, column], sd=0.5)", "row", "column"),
+        ],
+        [f"seen['{r}', '{c}'] == {i % 3 / 2}" for i, r in enumerate(sets["row"]) for c in "abcd"],
+        [ask("chance", "p"), ask("value", "q", low=-3, high=3)],
+        sets=sets,
+    )
+    program = lower(one)
+    reduced = sum_out_private(program)
+    assert set(reduced.latents) == {"p", "q"}
+    assert len(reduced.nodes) <= 2 * len(program.nodes)
