@@ -22,6 +22,7 @@ TABLE_REACH = 9.0  # quantile tables span z in [-TABLE_REACH, TABLE_REACH]
 # Cornish-Fisher expansion whose law is within 3e-4 of the right one in total variation.
 EXACT_MEAN, EXACT_STEPS = 16.0, 64.0
 HALF_LOG_TWO_PI = 0.9189385332046727
+LEAST_SLACK = 0.4
 
 
 class Operands(NamedTuple):
@@ -256,6 +257,16 @@ def _see_chances(o: Operands) -> jax.Array:
     return _plus(o.a, _valid((o.b >= 0) & (o.b <= 1), term))
 
 
+def _slack(o: Operands) -> jax.Array:
+    """Adds to ``a`` how far a comparison is from holding: 0 where ``b`` holds, else between
+    `LEAST_SLACK` and 1, half-way where its sides are ``k`` apart (``c``, of either sign).
+    """
+    apart = jnp.abs(o.c)
+    graded = LEAST_SLACK + (1.0 - LEAST_SLACK) * apart / (apart + o.k)
+    term = jnp.where(o.b != 0, 0.0, jnp.where(jnp.isfinite(graded), graded, 1.0))
+    return o.a + _valid(~jnp.isnan(o.b), term)
+
+
 # Name -> arithmetic. The order is the op-code.
 BRANCHES: dict[str, Callable[[Operands], jax.Array]] = {
     "add": lambda o: o.a + o.b,
@@ -310,5 +321,7 @@ BRANCHES: dict[str, Callable[[Operands], jax.Array]] = {
     "see_count": _see_count,
     "see_successes": _see_successes,
     "see_chances": _see_chances,
+    # hard facts while they are annealed
+    "slack": _slack,
 }
 OPCODES: dict[str, int] = {name: code for code, name in enumerate(BRANCHES)}

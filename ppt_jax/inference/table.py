@@ -21,6 +21,7 @@ from ppt_jax.inference import distributions
 from ppt_jax.inference.graph import Node, reachable
 from ppt_jax.inference.opcodes import OPCODES, TABLE_REACH, TABLE_SIZE
 from ppt_jax.inference.program import Program
+from ppt_jax.inference.simulate import node_values
 
 MAX_TABLES = 16
 
@@ -38,7 +39,8 @@ class Table:
       prior_row: log-weight under the prior (zero but for proposals).
       base_row: the part of `weight_row` that makes the draws the posterior's own prior.
       soft_row: `base_row` plus the log-likelihood of all givens but the hard facts.
-      violations_row: number of hard facts that do not hold; `weight_row` is ``-inf`` unless 0.
+      violations_row: 0 where all hard facts hold, else how far they are from it, at most 1 a
+        fact; `weight_row` is ``-inf`` unless 0.
       ask_rows, ask_prior_rows: [A] rows of the asks.
       latents: number of latent columns, proposals' extra columns included.
       value_rows: program node -> row, where the node has one.
@@ -334,6 +336,18 @@ class _Assembly:
         choose = math.lgamma(trials + 1.0) - math.lgamma(x + 1.0) - math.lgamma(trials - x + 1.0)
         return self.emit("see_chances", total, p, k=x, m=trials - x), choose
 
+    def violation(self, total: int, number: int, scale: float | None) -> int:
+        """The sum so far plus how far the boolean node ``number`` is from holding, in [0, 1].
+
+        A comparison that does not hold counts for more the further its sides are apart, so that
+        particles can find their way to it.
+        """
+        fact, node = self.refs[number], self.program.nodes[number]
+        if scale is None:
+            return self.emit("add", total, self.emit("not", fact))
+        apart = self.emit("sub", *(self.refs[arg] for arg in node.args))
+        return self.emit("slack", total, fact, apart, k=scale)
+
     def proposal_weights(self, roots: Sequence[int]) -> int:
         """The sum of log density ratios of the proposals that the roots depend on."""
         total = self.const(0.0)
@@ -341,6 +355,35 @@ class _Assembly:
             for shape, column in self.proposals[number]:
                 total = self.emit("gamma_weight", total, shape, z=column)
         return total
+
+
+def _fact_scales(program: Program, facts: Sequence[int]) -> list[tuple[int, float | None]]:
+    """The booleans that hard facts are made of (joined by "and"), with a scale to grade them by.
+
+    The scale is how far apart the sides of a comparison mostly are under the prior, None where
+    there is nothing to grade.
+    """
+    parts: list[int] = []
+    stack = list(reversed(facts))
+    while stack:
+        number = stack.pop()
+        node = program.nodes[number]
+        if node.op == "and":
+            stack.extend(reversed(node.args))
+        else:
+            parts.append(number)
+    if not any(program.nodes[number].op in ("lt", "le") for number in parts):
+        return [(number, None) for number in parts]
+    values = node_values(program.nodes, np.random.default_rng(0), 256)
+    made: list[tuple[int, float | None]] = []
+    for number in parts:
+        node, scale = program.nodes[number], 0.0
+        if node.op in ("lt", "le"):
+            with np.errstate(invalid="ignore"):
+                apart = np.abs(values[node.args[0]] - values[node.args[1]])
+            scale = float(np.median(apart[np.isfinite(apart)])) if np.isfinite(apart).any() else 0.0
+        made.append((number, scale if 1e-30 < scale < 1e30 else None))
+    return made
 
 
 def assemble(program: Program) -> Table:
@@ -367,10 +410,11 @@ def assemble(program: Program) -> Table:
     same = affected == reachable(program.nodes, program.ask_priors) & assembly.proposals.keys()
     base = total = prior if same else assembly.proposal_weights(roots)
     violations, shift = assembly.const(0.0), 0.0
-    facts = []
+    facts: list[int] = []
+    graded: list[int] = []
     for number in program.loglik:
         if program.nodes[number].op == "fact":
-            facts.append(assembly.refs[program.nodes[number].args[0]])
+            graded.append(program.nodes[number].args[0])
         elif assembly.holds_facts(number):
             part, holds = assembly.may_fail(number)
             total = assembly.emit("plus", total, part)
@@ -382,8 +426,10 @@ def assemble(program: Program) -> Table:
         total = assembly.emit("plus", total, assembly.const(shift))
     for holds in facts:
         violations = assembly.emit("add", violations, assembly.emit("not", holds))
+    for number, scale in _fact_scales(program, graded):
+        violations = assembly.violation(violations, number, scale)
     weight = total
-    if facts:
+    if facts or graded:
         weight = assembly.emit("fact", total, assembly.emit("not", violations))
     return _finished(assembly, weight, prior, base, total, violations)
 
