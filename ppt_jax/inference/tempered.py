@@ -6,8 +6,8 @@ need no gradients: discrete latents, hard facts and any structure go one way. Th
     log p_b(z) = -|z|^2 / 2 + base(z) + b (loglik(z) - PENALTY violations(z)),   b from 0 to 1
 
 with ``base`` the log density ratio of drawn proposals (part of the prior, never tempered),
-``loglik`` of everything observed but hard facts, and ``violations`` the number of hard facts that
-do not hold. States that still violate one at the end have weight zero. The first population comes
+``loglik`` of everything observed but hard facts, and ``violations`` how far the hard facts are from
+holding (0 where all hold, at most 1 each). States that still violate one at the end have weight zero. The first population comes
 from weighted Sobol points; temperatures follow by bisection on the effective sample size.
 
 Moves preserve the target: autoregressive (pCN) about the population's fitted normal, pCN about the
@@ -35,7 +35,7 @@ from ppt_jax.inference.kernel import MAX_ASKS, run_block, with_constants
 from ppt_jax.inference.labels import RUN_BLOCK as BLOCK
 from ppt_jax.inference.summary import CELLS, RANK, PriorScale, linear_cells, prior_cdf
 
-PENALTY = 25.0  # nats of one hard fact that does not hold
+PENALTY = 25.0  # nats of one hard fact that is far from holding
 GROUPS = 16
 MAX_STAGES = 120
 TARGET_ACCEPTANCE = 0.35
