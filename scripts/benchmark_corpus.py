@@ -140,7 +140,7 @@ class Tally:
     def __init__(self) -> None:
         self.routes: collections.Counter[str] = collections.Counter()
         self.reasons: collections.Counter[str] = collections.Counter()
-        self.seconds: collections.Counter[str] = collections.Counter()
+        self.seconds: dict[str, float] = collections.defaultdict(float)
         self.errors: list[float] = []
         self.ranks: dict[str, list[float]] = collections.defaultdict(list)
         self.options: list[tuple[float, bool]] = []
@@ -219,7 +219,7 @@ def measure(path: pathlib.Path, config: LabelConfig) -> dict[str, Any]:
         "peak_rss_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "cores": len(os.sched_getaffinity(0)),
         "routes": dict(tally.routes.most_common()),
-        "route_seconds": dict(tally.seconds.most_common()),
+        "route_seconds": dict(tally.seconds),
         "rejects": dict(tally.reasons.most_common()),
         "labels_with_no_number": tally.bad,
         "error": {f"{q}%": float(np.percentile(errors, q)) for q in (50, 95, 100)},

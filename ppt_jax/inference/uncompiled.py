@@ -106,5 +106,5 @@ def weigh_program(program: Program, asks: AskArrays, points: int, seed: int) -> 
     finite_P = logw_P[np.isfinite(logw_P)]
     shifted_P = logw_P - (finite_P.max() if len(finite_P) else 0.0)
     with np.errstate(over="ignore"):
-        rows = (x.astype(np.float32) for x in (values_AP, priors_AP, shifted_P))
-        return summed(*rows, asks)
+        values, priors, logw = (x.astype(np.float32) for x in (values_AP, priors_AP, shifted_P))
+    return summed(values, priors, logw, asks)
