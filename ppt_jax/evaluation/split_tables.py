@@ -22,6 +22,7 @@ from ppt_jax.evaluation.results import ALL, Row, row
 
 PAIRED_METRICS = ("kl", "tv", "crps", "mae", "log_score", "brier")
 CI_METHOD = "percentile bootstrap over clusters"
+_FEWER_REPLICATES = 200  # of the calibration of further corrections: there are many of them
 Scores = Mapping[str, Mapping[str, np.ndarray]]  # model -> metric -> value per ask
 
 
@@ -244,9 +245,12 @@ class _Scored:
         use_N = self.mask_N & (targets.kind_N == "choice") & (targets.answer_N >= 0)
         for name, own in self.answers.items():
             events = choices.choice_events(targets, own, self.mask_N, self.cluster_N)
+            full = own.posthoc in ("", "temperature")
+            weights_RC = plan.weights_RC if full else plan.weights_RC[:_FEWER_REPLICATES]
+            method = CI_METHOD if full else f"{CI_METHOD}, {len(weights_RC)} replicates"
             found = choices.calibrate(
                 events,
-                plan.weights_RC,
+                weights_RC,
                 bins=plan.bins,
                 cells=plan.cells,
                 seed=plan.seed,
@@ -262,7 +266,7 @@ class _Scored:
                         use_N,
                         ci_low=got.ci_low,
                         ci_high=got.ci_high,
-                        ci_method=CI_METHOD if metric in found else "",
+                        ci_method=method if metric in found else "",
                         null_mean=got.null_mean,
                         null_q95=got.null_q95,
                         higher_is_better={"lower": False, "higher": True}.get(better),
