@@ -7,8 +7,9 @@ need no gradients: discrete latents, hard facts and any structure go one way. Th
 
 with ``base`` the log density ratio of drawn proposals (part of the prior, never tempered),
 ``loglik`` of everything observed but hard facts, and ``violations`` how far the hard facts are from
-holding (0 where all hold, at most 1 each). States that still violate one at the end have weight zero. The first population comes
-from weighted Sobol points; temperatures follow by bisection on the effective sample size.
+holding (0 where all hold, at most 1 each). States that still violate one at the end have weight
+zero. The first population comes from weighted Sobol points; temperatures follow by bisection on the
+effective sample size.
 
 Moves preserve the target: autoregressive (pCN) about the population's fitted normal, pCN about the
 prior with a random step, and fresh prior draws of a random subset of the latents, in turn.
