@@ -168,6 +168,8 @@ class _Run:
                 return float(self.members[self.set_of(beside)].index(e.text))
             case ex.Index():
                 return self.element(e, at)
+            case ex.Unary(op="-", operand=ex.Number()):
+                return self.hole(e.at)
             case ex.Unary():
                 return -of(e.operand) if e.op == "-" else 1.0 - self.flag(of(e.operand))
             case ex.Binary():
@@ -252,8 +254,8 @@ class _Run:
             if mapped is not None:
                 return mapped[1](numpyro.sample(flat, mapped[0]))
         made = distribution(draw.family, args, len(self.members.get(draw.set or "", ())))
-        if seen is not None and made.is_discrete:
-            seen = jnp.asarray(seen, jnp.int32)
+        if seen is not None:  # a jax array even where known: NumPyro compares it with traced bounds
+            seen = jnp.asarray(seen, jnp.int32 if made.is_discrete else float)
         drawn = numpyro.sample(flat, made, obs=seen)
         return jnp.asarray(drawn, float)
 

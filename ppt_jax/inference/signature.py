@@ -77,6 +77,8 @@ class _Canonical:
         match e:
             case ex.Number():
                 return self.hole(formula, e.at, e.value)
+            case ex.Unary(op="-", operand=ex.Number(value=value)):  # the sign is no structure
+                return self.hole(formula, e.at, -value)
             case ex.Name():
                 return self.names[e.name]
             case ex.Label():
