@@ -232,7 +232,7 @@ def _ask_card(evaluation: Evaluation, word: str, n: int) -> str:
 
 def _calibration(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
     evaluation = inputs.evaluation
-    tables = []
+    tables: list[str] = []
     for split in evaluation.config.splits:
         table = calibration_table(evaluation, split)
         if table and tables:  # the first is shown, the others are folded
