@@ -1,0 +1,1 @@
+"""NumPyro and Pyro functions read as data: parsed, translated, never executed."""
