@@ -159,7 +159,9 @@ class Function(Sites):
             self.refuse(f"{container!r} is filled at every loop variable around it", value)
         made = self.value(value, container, per, container)
         if not isinstance(made, Index) or made.name not in self.nodes:
-            made = self.let(container, made, value, per)
+            formula = self.expr(value) if isinstance(made, Constant) else made
+            assert not isinstance(formula, Member | Container | Inside | Group | Constant)
+            made = self.let(container, formula, value, per)
         assert isinstance(made, Index)
         held.node = self.nodes[made.name]
 

@@ -132,7 +132,8 @@ class Sites(Formulas):
         """The name of a site and the sets of the loop variables in it."""
         if not node.args:
             self.refuse("a site has a name", node)
-        name, found = node.args[0], []
+        name, found = node.args[0], list[str]()
+        text: Any = None
         if isinstance(name, ast.JoinedStr):
             text = ""
             for part in name.values:
@@ -148,7 +149,7 @@ class Sites(Formulas):
             try:
                 text = self.constant(name)
             except NotConstant:
-                text = None
+                pass
             if not isinstance(text, str):
                 self.refuse("the name of a site is a string", name)
         missing = [group.name for group in self.loops if group.name not in found]

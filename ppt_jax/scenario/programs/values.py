@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from ppt_jax.scenario import limits
 from ppt_jax.scenario.syntax import (
@@ -72,7 +72,7 @@ class Inside:
 Value: TypeAlias = Expr | Member | Container | Constant | Inside | Group
 
 
-def are_labels(members: Any) -> bool:
+def are_labels(members: Any) -> TypeGuard[list[str]]:
     """Whether a constant is a set: different strings, one or more."""
     if not isinstance(members, list) or not 0 < len(members) <= limits.MAX_MEMBERS:
         return False
