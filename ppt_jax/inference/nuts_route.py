@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ PRIOR_DRAWS = 4096
 MAX_RUNS = 32
 
 _RUNS: collections.OrderedDict[tuple[Any, ...], Any] = collections.OrderedDict()
+_TRACING = threading.Lock()  # NumPyro's stack of handlers is one for all threads
 
 
 def nuts_route(
@@ -99,7 +101,8 @@ def _compiled(
         chain = Chain(one.scenario, one.structure, planned)
 
         def sample(lane: Any) -> dict[str, jax.Array]:
-            return chain.sample(lane[0], lane[1], draws, nuts)
+            with _TRACING:  # Python runs here while JAX traces, never while the chains run
+                return chain.sample(lane[0], lane[1], draws, nuts)
 
         def lanes(key_data: jax.Array, constants: jax.Array, wanted: jax.Array) -> Any:
             keys = jax.random.wrap_key_data(key_data)

@@ -310,3 +310,23 @@ def test_exact_and_nuts_agree_on_what_both_can_do() -> None:
     sampled = route(scenario(with_noise, ["y == 0.9"], asks))[0]
     exact = exact_route(prepare(scenario(without, ["y == 0.9"], asks)))
     check(sampled, 0, exact.labels[0].probs)
+
+
+def test_several_structures_are_traced_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each structure gets the labels that it gets alone; NumPyro's handlers are no thread's own."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    cases = [
+        scenario(
+            [node("m", "normal(mean=1, sd=2)")]
+            + [node(f"y{i}", f"normal(mean=m, sd={i + 1})") for i in range(size)],
+            [f"y{i} == {i}" for i in range(size)],
+            [ask("value", "m", low=-4, high=6)],
+            name=f"threads-{size}",
+        )
+        for size in (1, 2, 3, 4)
+    ]
+    short = NutsConfig(warmup=50, max_rhat=2.0)
+    outcomes = nuts_route([prepare(case) for case in cases], 100, CONFIG, short)
+    for case, outcome in zip(cases, outcomes):
+        alone = nuts_route([prepare(case)], 100, CONFIG, short)[0]
+        np.testing.assert_array_equal(outcome.labels[0].probs, alone.labels[0].probs)
