@@ -76,6 +76,19 @@ def run_config(main: Callable[[ml_collections.ConfigDict], None]) -> None:
     _run(with_config)
 
 
+def run_with_workdir(main: Callable[[str], None]) -> None:
+    """Runs ``main(workdir)`` of an entry point that needs a work folder and no config."""
+
+    def with_workdir() -> None:
+        if flags.FLAGS["config"].present:
+            raise UserError("--config is not used by this command; see --help")
+        if WORKDIR.value is None:
+            raise UserError("--workdir=DIR is missing: the folder of the run to read")
+        main(WORKDIR.value)
+
+    _run(with_workdir)
+
+
 def run_alone(main: Callable[[], None]) -> None:
     """Runs ``main()`` of an entry point that needs neither config nor work folder; see `run`."""
     _run(lambda: _without_config(main))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import itertools
 import keyword
 import math
@@ -146,10 +147,8 @@ class Sites(Formulas):
                     self.refuse("only loop variables stand in the name of a site", node)
                 found.append(held.group.name)
         else:
-            try:
+            with contextlib.suppress(NotConstant):
                 text = self.constant(name)
-            except NotConstant:
-                pass
             if not isinstance(text, str):
                 self.refuse("the name of a site is a string", name)
         missing = [group.name for group in self.loops if group.name not in found]
