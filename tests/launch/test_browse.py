@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from launch.browse import browse, serve
+from launch.browsing import browse, serve
 from launch.program_picture import MOST_NODES, parents, program_svg
 from ppt_jax.errors import UserError
 from ppt_jax.scenario.document import parse_scenario

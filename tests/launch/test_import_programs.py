@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from launch.import_programs import import_programs
+from launch.importing import import_programs
 from ppt_jax.errors import UserError
 from ppt_jax.scenario.document import Scenario, read_scenarios
 from tests.scenario.build import worked
