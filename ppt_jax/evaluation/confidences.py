@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Collection, Iterator
+import functools
+from collections.abc import Callable, Collection, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,8 @@ import scipy.optimize
 import scipy.special
 
 from ppt_jax.evaluation import calibration, calibration_tests
-from ppt_jax.evaluation.calibration import MAX_DISTINCT, BinSums
+from ppt_jax.evaluation.calibration import BinSums
+from ppt_jax.evaluation.columns import MOST_GROUPS, Sorted, Sums, group, item_sums, sort
 from ppt_jax.evaluation.intervals import percentile_interval
 from ppt_jax.evaluation.scores import EPS
 
@@ -68,7 +70,6 @@ SELECTIVE = {"aurc": "lower", "e_aurc": "lower", "rejection_ratio": "higher"} | 
 }
 _CHUNK = 143  # rows at a time: 1,001 (the sample and 1,000 replicates) in 7 parts
 _THREADS = 2  # numpy lets go of the interpreter inside large operations
-_SWEEP_BINS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,50 +110,6 @@ def simulate_outcomes(
     return (scipy.special.ndtr(z) < conf_N).astype(np.float64)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Sorted:
-    """Items in order of confidence, with the places where groups, bins and cells end."""
-
-    order_N: np.ndarray
-    conf_N: np.ndarray
-    weight_N: np.ndarray
-    ends_G: np.ndarray  # place after the last item of each group of ties
-    bins: dict[str, tuple[np.ndarray, int]]  # scheme -> bin of each sorted item, number of bins
-    sweep_edges: np.ndarray  # item places, [b, bin]
-    cell_edges_M: np.ndarray
-    share_N: np.ndarray  # part of each item's mass that goes to the right cell
-
-
-def _sort(conf_N: np.ndarray, weight_N: np.ndarray, bins: int, cells: int) -> _Sorted:
-    order = np.argsort(conf_N, kind="stable")
-    conf, weight = conf_N[order], weight_N[order]
-    ends = np.append(np.flatnonzero(conf[1:] != conf[:-1]) + 1, len(conf))
-    rank = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-    group = np.bincount(rank, weight)
-    room = max(256, 1 << (len(group) - 1).bit_length())  # few shapes, few compilations
-    sweep = np.asarray(_sweep_edges(jnp.asarray(np.pad(group, (0, room - len(group))))))
-    starts = np.append(0, ends)
-    middle = (np.cumsum(group) - group / 2) / max(group.sum(), 1e-30)
-    mass = np.clip(np.floor(middle * bins + 1e-6), 0, bins - 1).astype(int)[rank]
-    width = np.clip(np.floor(conf * bins + 1e-6), 0, bins - 1).astype(int)
-    schemes = {"mass": (mass, bins), "width": (width, bins)}
-    if len(group) <= MAX_DISTINCT:
-        schemes["distinct"] = (rank, MAX_DISTINCT)
-    place = np.clip(conf * cells - 0.5, 0, cells - 1)
-    left = np.clip(np.floor(place), 0, cells - 2).astype(int)
-    return _Sorted(
-        order_N=order,
-        conf_N=conf,
-        weight_N=weight,
-        ends_G=ends,
-        bins=schemes,
-        sweep_edges=starts[np.minimum(sweep, len(group))],
-        cell_edges_M=np.searchsorted(left, np.arange(cells)),
-        share_N=place - left,
-    )
-
-
-_sweep_edges = jax.jit(lambda weight_G: calibration.sweep_edges(weight_G, _SWEEP_BINS))
 _smooth_error = jax.jit(calibration.smooth_error_from_grid)
 _sweep = jax.jit(calibration.sweep_from_sums)
 _cox = jax.jit(lambda conf, w, p: calibration_tests.cox_of_groups(conf, w, p, steps=10))
@@ -184,11 +141,9 @@ def _div(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.where(b > 0, a / b, np.nan)
 
 
-def _numbers(
-    s: _Sorted, weight_VN: np.ndarray, y_VN: np.ndarray, metrics: Collection[str]
-) -> dict[str, np.ndarray]:
+def _numbers(s: Sorted, sums: Sums, metrics: Collection[str]) -> dict[str, np.ndarray]:
     """Every metric of `METRICS` [V] for V versions of weights and outcomes of sorted items."""
-    wy_VN = weight_VN * y_VN
+    weight_VN, wy_VN, wyy_VN = sums.w_VN, sums.wy_VN, sums.wyy_VN
     total = weight_VN.sum(1)
     run_w, run_y = _running(weight_VN), _running(wy_VN)
     run_c = _running(weight_VN * s.conf_N)
@@ -197,16 +152,15 @@ def _numbers(
     conf_G = s.conf_N[s.ends_G - 1]
     out: dict[str, np.ndarray] = {}
     # bins
-    wyy_VN = wy_VN * y_VN
     for scheme, (bin_N, count) in s.bins.items():
         member = np.zeros((len(bin_N), count))
         member[np.arange(len(bin_N)), bin_N] = 1
         by_c = member * s.conf_N[:, None]
-        sums = (
+        of_bins = (
             *(weight_VN @ member, weight_VN @ by_c, wy_VN @ member),
             *(weight_VN @ (by_c * s.conf_N[:, None]), wyy_VN @ member, wy_VN @ by_c),
         )
-        rows = [jnp.asarray(np.broadcast_to(x, (len(y_VN), count))) for x in sums]
+        rows = [jnp.asarray(np.broadcast_to(x, (len(wy_VN), count))) for x in of_bins]
         found = {k: np.asarray(v) for k, v in _of_bins(BinSums(*rows)).items()}
         out[f"ece_{scheme}"] = found["ece"]
         if scheme == "mass":
@@ -252,7 +206,7 @@ def _numbers(
     return out
 
 
-def _swept(s: _Sorted, *running: np.ndarray) -> np.ndarray:
+def _swept(s: Sorted, *running: np.ndarray) -> np.ndarray:
     """ECE-sweep [V] from running sums of weight, confidence and outcome (the last has V rows)."""
     sums = [np.diff(run[:, s.sweep_edges], axis=-1) for run in running]
     full = [jnp.asarray(np.broadcast_to(x, sums[-1].shape)) for x in sums]
@@ -293,10 +247,10 @@ def _corp(
     }
 
 
-def _calibration_line(s: _Sorted, weight_VN: np.ndarray, y_VN: np.ndarray) -> dict[str, np.ndarray]:
+def _calibration_line(s: Sorted, sums: Sums) -> dict[str, np.ndarray]:
     room = max(256, 1 << (len(s.conf_N) - 1).bit_length()) - len(s.conf_N)
     conf = np.pad(s.conf_N, (0, room), constant_values=0.5)
-    wide = [np.pad(x, ((0, 0), (0, room))) for x in (weight_VN, weight_VN * y_VN)]
+    wide = [np.pad(x, ((0, 0), (0, room))) for x in (sums.w_VN, sums.wy_VN)]
     columns = (conf, *wide)
     line = _cox(*map(jnp.asarray, columns))
     return {
@@ -305,9 +259,9 @@ def _calibration_line(s: _Sorted, weight_VN: np.ndarray, y_VN: np.ndarray) -> di
     }
 
 
-def _selective(s: _Sorted, weight_VN: np.ndarray, y_VN: np.ndarray) -> dict[str, np.ndarray]:
+def _selective(s: Sorted, sums: Sums) -> dict[str, np.ndarray]:
     """Risk-coverage numbers [V]; the same sums as `discrimination.selective_of_groups`."""
-    run_w, run_y = _running(weight_VN), _running(weight_VN * y_VN)
+    run_w, run_y = _running(sums.w_VN), _running(sums.wy_VN)
     at = np.append(0, s.ends_G)
     w_VG = np.diff(run_w[:, at], axis=1)[:, ::-1]
     wrong = w_VG - np.diff(run_y[:, at], axis=1)[:, ::-1]
@@ -378,59 +332,82 @@ def measure(
     keep = weight > 0
     if not keep.any():
         return {}
-    conf, y, weight = conf[keep], y[keep], weight[keep]
-    kept_R = None if weights_RN is None else np.asarray(weights_RN)[:, keep]
-    null_R = None if null_RN is None else np.asarray(null_RN)[:, keep]
+    kept_R = None if weights_RN is None else np.asarray(weights_RN)
+    null_R = None if null_RN is None else np.asarray(null_RN)
+    if not keep.all():
+        conf, y, weight = conf[keep], y[keep], weight[keep]
+        kept_R = None if kept_R is None else kept_R[:, keep]
+        null_R = None if null_R is None else null_R[:, keep]
     replicates = 0 if kept_R is None else len(kept_R)
     with jax.enable_x64(True):
-        s = _sort(conf, weight, bins, cells)
+        s = sort(conf, weight, bins, cells)
+        fine = group(s, bins, cells) if len(conf) > MOST_GROUPS and replicates else None
 
-        def one(version: tuple[str, np.ndarray, np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
-            kind, w_VN, y_VN = version
+        def one(version: tuple[str, Sums], at: Sorted) -> tuple[str, dict[str, np.ndarray]]:
+            kind, sums = version
             with jax.enable_x64(True):  # a setting of the thread
-                found = _numbers(s, w_VN, y_VN, metrics)
+                found = _numbers(at, sums, metrics)
                 if kind == "own":
                     if {"calibration_slope", "calibration_intercept"} & set(metrics):
-                        found |= _calibration_line(s, w_VN, y_VN)
-                    found |= _selective(s, w_VN, y_VN) if selective else {}
+                        found |= _calibration_line(at, sums)
+                    found |= _selective(at, sums) if selective else {}
             return kind, found
 
+        column = functools.partial(item_sums, s) if fine is None else fine.sums
         with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-            parts = list(pool.map(one, _versions(s, y, kept_R, null_R)))
+            jobs = _versions(column, y, kept_R, null_R)
+            parts = list(pool.map(lambda job: one(job(), fine.at if fine else s), jobs))
+        exact = parts[0][1]
+        if fine is not None:
+            exact = one(("own", item_sums(s, np.ones((1, len(y))), y[None])), s)[1]
     out = {}
     for name in [*(m for m in METRICS if m in metrics), *(SELECTIVE if selective else ())]:
         if name not in parts[0][1]:
             continue
         own = np.concatenate([found[name] for kind, found in parts if kind == "own"])
+        value = float(exact[name][0])
+        own = own + np.nan_to_num(value - own[0])  # 0, but for what groups cannot tell apart
         low, high = percentile_interval(own[1 : replicates + 1], level)
         mean = q95 = None
         nulls = [f[name] for kind, f in parts if kind == "null"] if name in NULLED else []
         if nulls:
             stack = np.concatenate(nulls)[: len(null_R) if null_R is not None else 0]
             mean, q95 = float(stack.mean()), float(np.quantile(stack, 0.95))
-        out[name] = Measured(float(own[0]), low, high, mean, q95)
+        out[name] = Measured(value, low, high, mean, q95)
     return out
 
 
 def _versions(
-    s: _Sorted, y_N: np.ndarray, weights_RN: np.ndarray | None, null_RN: np.ndarray | None
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Chunks of weights and outcomes: the sample and its bootstrap replicates, then the nulls."""
-    y = y_N[s.order_N]
-    own = np.ones((1, len(y)))
-    if weights_RN is not None:
-        own = np.concatenate([own, weights_RN[:, s.order_N]])
-    for rows in _chunks(own):
-        yield "own", rows * s.weight_N, np.broadcast_to(y, rows.shape)
+    sums: Callable[[np.ndarray, np.ndarray], Sums],
+    y_N: np.ndarray,
+    weights_RN: np.ndarray | None,
+    null_RN: np.ndarray | None,
+) -> Iterator[Callable[[], tuple[str, Sums]]]:
+    """Chunks of versions to be summed: the sample and its replicates, then the nulls."""
+    one = np.ones((1, len(y_N)))
+    own = one if weights_RN is None else weights_RN
+
+    def job(kind: str, weights_VN: np.ndarray, y_VN: np.ndarray) -> tuple[str, Sums]:
+        return kind, sums(weights_VN.astype(np.float64), y_VN.astype(np.float64))
+
+    for rows in _chunks(own, None if weights_RN is None else one):
+        yield functools.partial(job, "own", rows, y_N[None])
     if null_RN is not None:
         for rows in _chunks(null_RN):
-            yield "null", s.weight_N[None], rows[:, s.order_N]
+            yield functools.partial(job, "null", one, rows)
 
 
-def _chunks(x_RN: np.ndarray) -> Iterator[np.ndarray]:
-    """Parts of equal size, the last filled up by repeating its first row (few shapes)."""
-    parts = max(1, -(-len(x_RN) // _CHUNK))
-    size = -(-len(x_RN) // parts)
-    for start in range(0, len(x_RN), size):
-        rows = x_RN[start : start + size]
-        yield np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
+def _chunks(x_RN: np.ndarray, before: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Parts of equal size, the last filled up by repeating its first row (few shapes).
+
+    `before` [1, N], where given, is the first row of all.
+    """
+    ahead = 0 if before is None else 1
+    total = len(x_RN) + ahead
+    size = -(-total // max(1, -(-total // _CHUNK)))
+    for start in range(0, total, size):
+        rows = x_RN[max(start - ahead, 0) : start - ahead + size]
+        if before is not None and start == 0:
+            rows = np.concatenate([before, rows])
+        missing = size - len(rows)
+        yield np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else rows

@@ -11,6 +11,7 @@ import scipy.stats
 from ppt_jax.evaluation import (
     calibration,
     calibration_tests,
+    columns,
     confidences,
     decomposition,
     discrimination,
@@ -204,3 +205,29 @@ def test_tied_confidences_of_the_notes() -> None:
         )
     assert float(half) == pytest.approx(truth, abs=1e-6)
     assert confidences.measure(conf, y)["ece_auto"].value == pytest.approx(truth, abs=1e-12)
+
+
+@pytest.mark.parametrize("digits", [2, 9])
+def test_grouping_changes_no_value_and_hardly_an_interval(monkeypatch, digits):
+    """Many confidences are grouped for replicates and nulls; ties alone are grouped exactly."""
+    rng = np.random.default_rng(5)
+    conf = rng.beta(2, 2, 1500).round(digits)
+    y = (rng.random(1500) < conf**1.3).astype(float)
+    weights_RN = rng.multinomial(1500, np.full(1500, 1 / 1500), 60)
+    null_RN = confidences.simulate_outcomes(conf, 1, 60)
+    settings = {"weights_RN": weights_RN, "null_RN": null_RN, "selective": True}
+    whole = confidences.measure(conf, y, **settings)
+    monkeypatch.setattr(columns, "MOST_GROUPS", 500)
+    monkeypatch.setattr(confidences, "MOST_GROUPS", 500)
+    grouped = confidences.measure(conf, y, **settings)
+    assert whole.keys() == grouped.keys()
+    tolerance = 1e-9 if digits == 2 else 0.02
+    for name, one in whole.items():
+        two = grouped[name]
+        assert two.value == pytest.approx(one.value, rel=1e-9, abs=1e-12), name
+        width = max(one.ci_high - one.ci_low, 1e-12)
+        assert two.ci_low == pytest.approx(one.ci_low, abs=tolerance * width), name
+        assert two.ci_high == pytest.approx(one.ci_high, abs=tolerance * width), name
+        if one.null_mean is not None:
+            assert two.null_mean == pytest.approx(one.null_mean, rel=0.05), name
+            assert two.null_q95 == pytest.approx(one.null_q95, rel=0.05), name
