@@ -261,6 +261,27 @@ def story(wet=None):
     assert made["ask"][0]["kind"] == "choice"
 
 
+OUTSIDE = {  # what would change the meaning without a word
+    "X = [1, 2]\nX.append(3)\ndef m():\n    numpyro.sample('x', dist.Normal(X[0], 1))": "X",
+    "def sum(x):\n    return 0\ndef m():\n    x = numpyro.sample('x', dist.Normal(0, 1))\n"
+    "    y = sum([x, x])": "function of this file",
+    "def m():\n    x = numpyro.sample('x', dist.Normal(0, 1))\n    y = jnp.asarray(x, int)": "type",
+    "def m():\n    x = numpyro.sample('x', dist.Normal(0, 1))\n    y = jnp.clip(x, max=1)": "named",
+    "def m():\n    jnp = 1\n    numpyro.sample('x', dist.Normal(0, 1))": "imported name",
+    "def m():\n    with numpyro.plate('a', 2):\n        x = numpyro.sample('x', dist.Normal())\n"
+    "    with numpyro.plate('b', 3):\n        with numpyro.plate('a', 2):\n"
+    "            numpyro.sample('y', dist.Normal(x, 1))": "plate",
+    "def m():\n    with numpyro.plate('a', 2, dim=-2):\n"
+    "        numpyro.sample('x', dist.Normal())": "dim",
+}
+
+
+@pytest.mark.parametrize("body", OUTSIDE)
+def test_nothing_changes_its_meaning_silently(body: str) -> None:
+    with pytest.raises(ProgramError, match=OUTSIDE[body]):
+        read(body)
+
+
 def test_several_functions_one_refused() -> None:
     body = """
 def good():

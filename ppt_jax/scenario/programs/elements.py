@@ -59,6 +59,8 @@ class Elements:
         self.nodes: dict[str, Node] = {}
         self.active: list[Group] = []  # sets of the loops and plates around, outermost first
         self.drawing: tuple[str, Node] | None = None  # container and node being filled
+        self.plates: list[Group] = []
+        self.counting = False  # inside the number of trials of a Binomial
         self.stepping = False  # inside a branch that the first element never takes
         self.unscaled: Listing | None = None  # weights that the program scales itself
 
@@ -180,7 +182,7 @@ class Elements:
 
     def gathered(self, filled: Node, group: Group, table: Sequence[Any], node: ast.expr) -> Expr:
         """``x[groups]`` inside a plate, where `groups` is a constant array."""
-        for over in reversed(self.active):
+        for over in self.plates[:1]:  # an array lies along the outermost plate
             if len(over.members) == len(table):
 
                 def chosen(k: int) -> Expr:
@@ -323,7 +325,9 @@ class Elements:
         match index:
             case ast.BinOp(left=ast.Name(id=name), op=ast.Sub(), right=ast.Constant(value=1)):
                 pass
-            case ast.Call(func=ast.Name(id="before"), args=[_, ast.Name(id=name)]):
+            case ast.Call(func=ast.Name(id="before"), args=[_, ast.Name(id=name)]) if (
+                self.module.steps_back
+            ):
                 pass
             case _:
                 return False

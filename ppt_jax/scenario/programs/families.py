@@ -109,7 +109,9 @@ def _arguments(read: Formulas, node: ast.Call, name: str) -> dict[str, Expr]:
             elif key == "rate" and isinstance(part, ast.BinOp) and isinstance(part.op, ast.Div):
                 found[key] = Binary("/", read.expr(part.left), read.expr(part.right))
             else:
+                read.counting = key == "total_count"
                 found[key] = read.expr(part)
+                read.counting = False
         elif default is not None:
             found[key] = Number(default)
     parameters = {"probs", "logits"} & dict(wanted).keys()

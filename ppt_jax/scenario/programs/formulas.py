@@ -115,7 +115,7 @@ class Formulas(Elements):
             number = Number(abs(float(value)))
             return number if value >= 0 else Unary("-", number)
         if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
-            for group in reversed(self.active):
+            for group in self.plates[:1]:  # an array lies along the outermost plate
                 if len(group.members) == len(value):
                     return self.by_member(group, lambda k: self.literal(value[k], node))
             return Listing(tuple(self.literal(item, node) for item in value))
@@ -160,6 +160,11 @@ class Formulas(Elements):
             case Container(node=filled):
                 assert filled is not None
                 return Index(filled.name, tuple(Name(part) for part in filled.per))
+        if isinstance(value, Index) and len(self.plates) > 1:
+            order = tuple(plate.name for plate in self.plates)
+            own = tuple(part.name for part in value.indices if isinstance(part, Name))
+            if own != order[: len(own)] and set(own) <= set(order):
+                self.refuse(f"{name!r} was drawn in other plates: enter its plate first", node)
         return value
 
     def comparison(self, node: ast.Compare, depth: int) -> Expr:
@@ -216,6 +221,12 @@ class Formulas(Elements):
             )
         if any(isinstance(arg, ast.Starred) for arg in node.args):
             self.refuse("'*' arguments are not read", node)
+        if node.keywords and name != "stack":  # its axis is that of the weights
+            self.refuse(f"named arguments of {dotted[:60]} are not read", node)
+        if name in self.module.functions and not root:
+            self.refuse(f"{name} is a function of this file; write its formula here", node)
+        if name in _PASS and len(node.args) > 1 and not self.counting:
+            self.refuse(f"{dotted[:60]} with a type may cut decimals off; leave the type out", node)
         args = node.args
         if name in ("sum", "mean") and len(args) == 1:
             return self.reduction(name, args[0], node, depth)

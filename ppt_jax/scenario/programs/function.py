@@ -141,6 +141,8 @@ class Function(Sites):
             return
         if not isinstance(target, ast.Name):
             self.refuse("one name is assigned at a time", target)
+        if target.id in self.module.aliases:
+            self.refuse(f"{target.id!r} is an imported name; take another", target)
         empty = isinstance(value, ast.Dict | ast.List) and ast.unparse(value) in ("{}", "[]")
         if empty or ast.unparse(value) in ("dict()", "list()"):
             self.names[target.id] = Container()
@@ -209,9 +211,11 @@ class Function(Sites):
             wanted = text if isinstance(text, str) else wanted
             size = iterable.args[1] if len(iterable.args) > 1 else None
             size = next((k.value for k in iterable.keywords if k.arg == "size"), size)
-            extra = {k.arg for k in iterable.keywords} - {"size", "dim"}
+            extra = {k.arg for k in iterable.keywords} - {"size"}
             if extra or len(iterable.args) > 2 or size is None:
-                self.refuse("a plate has a name and a size, no subsample", iterable)
+                self.refuse(
+                    "a plate has a name and a size; dim and subsamples are not read", iterable
+                )
             return self.sized(size, wanted, iterable)
         if isinstance(iterable, ast.Name):
             members = self.constants().get(iterable.id)

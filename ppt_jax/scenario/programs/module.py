@@ -21,6 +21,7 @@ _ROOTS: Final = (
     *("numpyro", "pyro", "jax", "numpy", "torch", "math", "scipy"),
     *("random", "functools", "typing", "__future__"),
 )
+_BEFORE: Final = "def before(members, member):\n    return members[members.index(member) - 1]"
 _ARRAYS: Final = frozenset({"array", "asarray", "tensor", "as_tensor", "list", "tuple"})
 
 
@@ -70,6 +71,13 @@ class Module:
         self.doc = ast.get_docstring(tree) or ""
         for statement in ast.walk(tree):  # imports inside functions count too
             self._imports(statement)
+        self.functions = {
+            statement.name: statement
+            for statement in tree.body
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        }
+        before = self.functions.get("before")
+        self.steps_back = before is not None and ast.unparse(before) == _BEFORE
         for statement in tree.body:
             if isinstance(statement, ast.FunctionDef) and self._draws(statement):
                 self.models.append(statement)
@@ -78,6 +86,14 @@ class Module:
                 target, value = statement.targets[0], statement.value
             elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
                 target, value = statement.target, statement.value
+            plain = isinstance(
+                statement, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom
+            )
+            guard = isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
+            if not isinstance(target, ast.Name) and not plain and not guard:
+                for part in ast.walk(statement):  # what it does to a constant is not followed
+                    if isinstance(part, ast.Name):
+                        self.constants.pop(part.id, None)
             if isinstance(target, ast.Name):
                 try:
                     self.constants[target.id] = self.constant(value, self.constants)
@@ -229,7 +245,7 @@ class Module:
             raise self.error(f"more than {limits.MAX_MEMBERS} elements", node)
         if name in ("float", "int") and isinstance(first, int | float):
             return float(first) if name == "float" else int(first)
-        if last in ("log", "exp", "sqrt") and isinstance(first, int | float):
+        if last in ("log", "exp", "sqrt") and len(values) == 1 and isinstance(first, int | float):
             try:
                 return float(getattr(math, last)(first))
             except (ValueError, OverflowError):

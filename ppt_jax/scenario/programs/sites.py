@@ -61,7 +61,6 @@ class Sites(Formulas):
         self.taken = set(_WORDS)
         self.named: dict[str, Group] = {}  # Python's name of a set -> the set
         self.loops: list[Group] = []
-        self.plates: list[Group] = []
         self.observed: set[str] = set()
         self.reserved: set[str] = set()  # names of sites
 
