@@ -235,7 +235,7 @@ def _article(entry: Entry, number: int) -> str:
 def _ask(entry: Entry, place: int) -> str:
     ask = entry.scenario.ask[place]
     label = entry.labels.get(ask.id, {})
-    known = [ask.kind]
+    known: list[str] = [ask.kind]
     known += [f"{label['route']}" if "route" in label else "no label"]
     known += [f"error {label['error']:.4f}" if isinstance(label.get("error"), float) else ""]
     told = label.get("information")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -227,11 +227,27 @@ def test_what_lies_outside_is_refused_with_its_line(body: str) -> None:
     ],
     ids=["brackets", "sum", "minus", "lists", "attributes", "long", "nul", "empty", "syntax"],
 )  # fmt: skip
-def test_hostile_texts_are_refused_quickly(text: str) -> None:
-    started = time.process_time()
+def test_hostile_texts_are_refused(text: str) -> None:
     with contextlib.suppress(ProgramError):
         assert all(isinstance(made, ProgramError) for made in documents(text))
-    assert time.process_time() - started < 5
+
+
+def test_hostile_words_are_refused() -> None:
+    body = "\ndef m(y=None):\n    x = numpyro.sample('x', dist.Normal(0, 1))\n"
+    body += "    numpyro.sample('y', dist.Normal(x, 1), obs=y)\n"
+    assert read(body, data={"y": 1.5})["given"] == [{"that": "y == 1.5"}]
+    for words in (
+        {"asks": [{"id": "q", "kind": "rank", "expr": "__import__('os')", "text": "?"}]},
+        {"asks": [{"id": "q", "kind": ["rank"], "site": "x", "text": "?"}]},
+        {"asks": {"q": 1}},
+        {"units": {"x": ["m"]}},
+        {"story": {"a": 1}},
+        {"data": {"y": {"deep": [1]}}},
+        {"nothing": 1},
+        {"id": "../../x"},
+    ):
+        with pytest.raises(ProgramError):
+            read(body, **words)
 
 
 def test_doubling_names_do_not_blow_up() -> None:
@@ -296,7 +312,10 @@ def bad():
 
 
 def test_every_construct_of_the_printer_is_read() -> None:
-    sets = {"who": ("Ann", "Bo", "C\"x'y\\"), "day": ("Mon", "Tue", "Wed", "Thu")}
+    sets: dict[str, Sequence[str]] = {
+        "who": ("Ann", "Bo", "C\"x'y\\"),
+        "day": ("Mon", "Tue", "Wed", "Thu"),
+    }
     rows = [
         node("skill", "normal(mean=50, sd=10)", ["who"]),
         node("ill", "yes(p=0.3)", ["who", "day"]),
