@@ -96,7 +96,7 @@ class _Case:
     tried: list[str] = dataclasses.field(default_factory=list)
     failed: tuple[str, str] | None = None  # reason and detail of the last tier that applied
     seconds: float = 0.0
-    needs_float64: str = ""  # why, for engines that have a route for it
+    needs_float64: str = ""  # why
     weighted: tuple[int, tuple[SoftLabel, ...]] = (0, ())  # last number of points, and its labels
     earlier: tuple[SoftLabel, ...] = ()  # of the last tempered effort
 
@@ -141,10 +141,13 @@ class _Cascade:
             if self.config.engine == "exact" or outcome.reason != "not_enumerable":
                 self.settle(case, outcome, "exact", 0, last=True)
                 return None
-        if self.config.engine in ("auto", "table"):
-            case.needs_float64 = needs_float64(prepared)
-            if case.needs_float64:
-                case.tried.append(f"float32: {case.needs_float64}")
+        case.needs_float64 = needs_float64(prepared)
+        if case.needs_float64:
+            case.tried.append(f"float32: {case.needs_float64}")
+            if self.config.engine not in ("auto", "table"):
+                detail = f"32-bit floats cannot hold it: {case.needs_float64}; 'auto' may"
+                self.reject(case, "unsupported", detail)
+                return None
         case.seconds = time.perf_counter() - start
         return case
 
@@ -201,6 +204,15 @@ class _Cascade:
         self.escalate(fine, self.tiers)
         self.escalate([case for case in cases if case.needs_float64], self.precise_tiers)
 
+    def run(self, tier: Tier, prepared: list[Prepared]) -> list[Outcome]:
+        """A tier's outcomes; a scenario on which it breaks must not cost the others."""
+        try:
+            return tier.route(prepared, tier.effort, self.config)
+        except (ArithmeticError, LookupError, ValueError, TypeError, RecursionError) as error:
+            if len(prepared) == 1:
+                return [Outcome(reason="unsupported", detail=f"{type(error).__name__}: {error}")]
+        return [outcome for one in prepared for outcome in self.run(tier, [one])]
+
     def escalate(self, cases: list[_Case], tiers: tuple[Tier, ...]) -> None:
         """The tiers in order, each with what the ones before left open."""
         for tier in tiers:
@@ -209,7 +221,7 @@ class _Cascade:
             if not tried:
                 continue
             start = time.perf_counter()
-            outcomes = tier.route([case.prepared for case in tried], tier.effort, self.config)
+            outcomes = self.run(tier, [case.prepared for case in tried])
             share = (time.perf_counter() - start) / len(tried)
             for case, outcome in zip(tried, outcomes):
                 case.seconds += share

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpyro
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
@@ -52,7 +53,8 @@ def particles(
       observe: as in `numpyro_model`; without it all log-weights are 0.
     """
     model = handlers.seed(_Batched(numpyro_model(scenario), count), key)
-    trace = handlers.trace(model).get_trace(None, observe)
+    with numpyro.validation_enabled(False):  # as in a compiled run: bad parameters give NaN
+        trace = handlers.trace(model).get_trace(None, observe)
     impossible, total = jnp.zeros(count, bool), jnp.zeros(count, jnp.float32)
     for site in trace.values():
         if site["type"] == "sample" and site["is_observed"]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ppt_jax.inference.cascade import Reject, label_scenarios
+from ppt_jax.inference import cascade
+from ppt_jax.inference.cascade import Labelled, Reject, label_scenarios
 from ppt_jax.inference.labels import LabelConfig
+from ppt_jax.inference.routes import Outcome, Prepared
 from tests.inference.corpus import ask, node, scenario
 
 REJECTS = {
@@ -59,3 +61,43 @@ def test_an_impossible_discrete_observation_is_a_named_reject() -> None:
     result = label_scenarios([scenario(model, given, [ask("choice", "b")])])[0]
     assert isinstance(result, Reject)
     assert result.reason in ("impossible_evidence", "no_evidence")
+
+
+@pytest.mark.parametrize("engine", ["eager", "numpyro"])
+@pytest.mark.parametrize("seen", ["normal(mean=0, sd=x)", "normal(mean=sqrt(x), sd=1)"])
+def test_parameters_outside_their_domain_are_named_rejects(seen: str, engine: str) -> None:
+    """NumPyro would raise where it is not compiled; a good scenario beside keeps its label."""
+    model = [node("x", "normal(mean=0, sd=1)"), node("y", seen)]
+    asks = [ask("value", "x", low=-3, high=3)]
+    bad = scenario(model, ["y == 1"], asks, name="bad")
+    good = scenario([model[0], node("y", "normal(mean=x, sd=1)")], ["y == 1"], asks, name="good")
+    first, second = label_scenarios([bad, good], LabelConfig(engine=engine, points=(4096,)))
+    assert isinstance(first, Reject)
+    assert first.reason == "nonfinite_program"
+    assert isinstance(second, Labelled)
+
+
+def test_a_scenario_that_breaks_its_route_costs_only_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asks = [ask("value", "x", low=-3, high=3)]
+    model = [node("x", "normal(mean=0, sd=1)"), node("y", "normal(mean=x, sd=1)")]
+    cases = [scenario(model, ["y == 1"], asks, name=name) for name in ("a", "broken", "c")]
+    route = cascade.table_route
+
+    def breaking(prepared: list[Prepared], points: int, config: LabelConfig) -> list[Outcome]:
+        if any(one.scenario.id == "broken" for one in prepared):
+            raise ValueError("no such shape")
+        return route(prepared, points, config)
+
+    config = LabelConfig(engine="table", points=(8192,))
+    alone = label_scenarios(cases[:1], config)[0]
+    monkeypatch.setattr(cascade, "table_route", breaking)
+    first, second, third = label_scenarios(cases, config)
+    assert isinstance(first, Labelled)
+    assert isinstance(third, Labelled)
+    assert isinstance(alone, Labelled)
+    assert (first.labels[0].probs == alone.labels[0].probs).all()
+    assert isinstance(second, Reject)
+    assert second.reason == "unsupported"
+    assert "no such shape" in second.detail

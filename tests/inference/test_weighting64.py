@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ppt_jax.inference.cascade import Labelled, label_scenarios
+from ppt_jax.inference.cascade import Labelled, Reject, label_scenarios
 from ppt_jax.inference.labels import LabelConfig, coarse_answers, total_variation
 from ppt_jax.inference.routes import prepare, table_route
 from ppt_jax.inference.weighting64 import needs_float64, weighting64_route
@@ -107,3 +107,13 @@ def test_the_reason_is_named(
 ) -> None:
     one = scenario([node(f"x{i}", expr) for i, expr in enumerate(model)], given, [asks])
     assert word in needs_float64(prepare(one))
+
+
+@pytest.mark.parametrize("engine", ["tempered", "eager", "numpyro", "nuts"])
+def test_engines_of_32_bits_refuse_what_they_cannot_hold(engine: str) -> None:
+    """They would give labels off by .5 and more that pass their own gates."""
+    for one, _ in CASES.values():
+        (result,) = label_scenarios([one], LabelConfig(engine=engine))
+        assert isinstance(result, Reject)
+        assert result.reason == "unsupported"
+        assert "32-bit" in result.detail
