@@ -6,7 +6,7 @@ route and by motif. Writes verification.json and a self-contained page, verifica
 prints one line. Scenarios whose evidence was chosen by an author are left out and counted.
 
   python -m launch.verify_labels --labels=runs/mine/labels
-  python -m launch.verify_labels --labels=runs/mine/labels --relabel=50 --engine=numpyro
+  python -m launch.verify_labels --labels=runs/mine/labels --relabel=50
   python -m launch.verify_labels --labels=runs/mine/labels --fail_on_alarm     # status 1, for CI
 """
 
@@ -34,7 +34,7 @@ SEED = flags.DEFINE_integer(
     "seed", 0, "Of the randomised places, the sample and its second labels."
 )
 RELABEL = flags.DEFINE_integer("relabel", 0, "Label so many scenarios again by another engine.")
-ENGINE = flags.DEFINE_string("engine", "numpyro", "Engine of --relabel, a value of label.engine.")
+ENGINE = flags.DEFINE_string("engine", "eager", "Engine of --relabel, a value of label.engine.")
 FAIL = flags.DEFINE_bool("fail_on_alarm", False, "End with status 1 when there is an alarm.")
 
 

@@ -157,7 +157,7 @@ def sample(folder: str | os.PathLike[str], count: int, seed: int = 0) -> list[La
 def relabel(
     folder: str | os.PathLike[str],
     count: int,
-    engine: str = "numpyro",
+    engine: str = "eager",
     *,
     seed: int = 0,
     silent: bool = False,

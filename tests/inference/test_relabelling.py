@@ -55,6 +55,12 @@ def test_right_labels_agree_and_a_bent_one_is_gross_and_first(tmp_path: pathlib.
     json.dumps(bent.to_json(), allow_nan=False)
 
 
+def test_by_default_another_implementation_labels_again(tmp_path: pathlib.Path) -> None:
+    again = relabel(labelled(tmp_path, 1), 3, silent=True)
+    assert {(pair.first, pair.second) for pair in again.pairs} == {("table", "eager")}
+    assert (len(again.pairs), again.gross) == (3, [])
+
+
 def test_what_the_other_engine_cannot_do_is_counted(tmp_path: pathlib.Path) -> None:
     again = relabel(labelled(tmp_path, 1), 3, "exact", silent=True)
     assert sum(again.refused.values()) == 3
