@@ -106,7 +106,8 @@ def forest(evaluation: Evaluation, metric: str = "kl") -> Figure:
         for model in models
         if (row := evaluation.row(model, split, metric)) and row["n"]
     ]
-    top = max([row["ci_high"] for *_, row in found] + [0.0]) * 1.05
+    ends = [x for *_, row in found for x in (row["value"], row["ci_high"]) if math.isfinite(x)]
+    top = max([*ends, 0.0]) * 1.05
     panels = []
     for split in evaluation.config.splits:
         own = [(model, row) for model, s, row in found if s == split]
@@ -127,7 +128,10 @@ def forest(evaluation: Evaluation, metric: str = "kl") -> Figure:
         for model, row in own:
             y = len(models) - models.index(model)
             panel.row_label(y, model)
-            panel.whisker(y, row["ci_low"], row["value"], row["ci_high"], series_of(model))
+            low, high = row["ci_low"], row["ci_high"]
+            if not math.isfinite(low):  # a single cluster has no interval
+                low = high = row["value"]
+            panel.whisker(y, low, row["value"], high, series_of(model))
         panels.append(panel.svg())
     return Figure(
         "kl",

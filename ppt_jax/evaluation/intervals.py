@@ -156,6 +156,10 @@ def bootstrap_mean(
       cluster_ids: cluster of each item.
       seed, replicates, level: of the bootstrap.
       method: ``"percentile"`` or ``"bca"``.
+
+    Returns:
+      The mean; both ends NaN when there are fewer than two clusters, since one says nothing about
+      how clusters differ.
     """
     weight = np.asarray(weight_N, dtype=np.float64)
     if len(weight) == 0 or weight.sum() <= 0:
@@ -165,6 +169,8 @@ def bootstrap_mean(
     cluster_N, clusters = cluster_index([name for name, k in zip(cluster_ids, keep) if k])
     total_C = np.bincount(cluster_N, weight * x, minlength=clusters)
     count_C = np.bincount(cluster_N, weight, minlength=clusters)
+    if clusters < 2:
+        return Interval(float(total_C.sum() / count_C.sum()), float("nan"), float("nan"))
     with jax.enable_x64(True):
         weights = np.asarray(bootstrap_weights(seed, clusters, replicates))
     draws = (weights @ total_C) / (weights @ count_C)
@@ -212,6 +218,9 @@ def two_level_bootstrap(
     cluster_N, clusters = cluster_index([name for name, k in zip(cluster_ids, keep) if k])
     total_SC = np.stack([np.bincount(cluster_N, weight * row, minlength=clusters) for row in x])
     count_C = np.bincount(cluster_N, weight, minlength=clusters)
+    if clusters < 2:
+        value = float(total_SC.mean(0).sum() / count_C.sum())
+        return Interval(value, float("nan"), float("nan"))
     with jax.enable_x64(True):
         items_RC = np.asarray(bootstrap_weights(seed, clusters, replicates))
         seeds_RS = np.asarray(bootstrap_weights(seed + 1, len(x), replicates))

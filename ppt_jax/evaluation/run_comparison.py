@@ -33,6 +33,7 @@ COLUMNS = (
     *("stderr", "p_value", "p_holm", "b_better", "tied", "b_worse", "minimum_detectable"),
     *("n", "n_clusters", "n_parse_fail_a", "n_parse_fail_b", "higher_is_better", "verdict"),
 )
+ONE_CLUSTER = "one cluster, no interval"  # verdict
 _ITEM_FILES = ("evaluation/items.jsonl", "items.jsonl")
 
 
@@ -264,7 +265,9 @@ def _row(
         both = intervals.two_level_bootstrap(b_SN - a_SN, weight_N, clusters, **settings)  # type: ignore[arg-type]
         low, high = both.low, both.high
     better, worse = (found.higher, found.lower) if higher else (found.lower, found.higher)
-    if low <= 0 <= high:
+    if math.isnan(low):
+        verdict = ONE_CLUSTER
+    elif low <= 0 <= high:
         verdict = "no difference shown"
     else:
         verdict = "b better" if (found.difference > 0) == bool(higher) else "b worse"
@@ -336,8 +339,18 @@ def _sentences(
         "no number below."
         for lack in missing
     ]
-    clear = [r for r in rows if r["verdict"] != "no difference shown"]
+    clear = [r for r in rows if r["verdict"] in ("b better", "b worse")]
+    alone = [r for r in rows if r["verdict"] == ONE_CLUSTER]
+    if alone:
+        sentences.append(
+            f"{len(alone)} of {len(rows)} rows rest on a single cluster: they have no interval and "
+            "show nothing about other clusters."
+        )
     level = f"{config.level:.0%}"
+    if len(alone) == len(rows):
+        return sentences
+    if not clear and alone:
+        return [*sentences, f"Every other {level} interval covers zero."]
     if not clear:
         return [
             *sentences,
@@ -385,10 +398,10 @@ def comparison_table(found: RunComparison) -> str:
         (
             *(r["a"], r["b"], r["split"], r["metric"]),
             *(f"{r['mean_a']:.4f}", f"{r['mean_b']:.4f}", f"{r['difference']:+.4f}"),
-            f"[{r['ci_low']:+.4f}, {r['ci_high']:+.4f}]",
+            "-" if math.isnan(r["ci_low"]) else f"[{r['ci_low']:+.4f}, {r['ci_high']:+.4f}]",
             *(f"{r['p_value']:.4f}", f"{r['p_holm']:.4f}"),
             f"{r['b_better']:.0f} / {r['tied']:.0f} / {r['b_worse']:.0f}",
-            f"{r['minimum_detectable']:.4f}",
+            "-" if math.isnan(r["minimum_detectable"]) else f"{r['minimum_detectable']:.4f}",
             f"{r['n']} ({r['n_clusters']})",
         )
         for r in found.rows

@@ -22,6 +22,7 @@ from ppt_jax.evaluation.results import ALL, Row, row
 
 PAIRED_METRICS = ("kl", "tv", "crps", "mae", "log_score", "brier")
 CI_METHOD = "percentile bootstrap over clusters"
+_INTERVAL = ("ci_low", "ci_high", "stderr", "ci_method")
 _FEWER_REPLICATES = 200  # of the calibration of further corrections: there are many of them
 Scores = Mapping[str, Mapping[str, np.ndarray]]  # model -> metric -> value per ask
 
@@ -131,7 +132,9 @@ class _Scored:
 
     def _row(self, model: str, metric: str, value: float, use_N: np.ndarray, **more: object) -> Row:
         own, tasks = self.answers[model], sorted(set(self.targets.task_N[use_N].tolist()))
-        n = int(use_N.sum())
+        n, clusters = int(use_N.sum()), len(set(self.cluster_N[use_N].tolist()))
+        if clusters < 2:  # one cluster says nothing about how clusters differ
+            more = {name: x for name, x in more.items() if name not in _INTERVAL}
         return row(
             model,
             metric,
@@ -142,7 +145,7 @@ class _Scored:
             kind=self.kind,
             readout=own.readout,
             posthoc=own.posthoc,
-            n_clusters=len(set(self.cluster_N[use_N].tolist())),
+            n_clusters=clusters,
             n_parse_fail=int((~own.parse_ok_N[use_N]).sum()),
             **more,  # type: ignore[arg-type]
         )
@@ -221,6 +224,8 @@ class _Scored:
                 low, high = percentile_interval(
                     self.draws[a, metric] - self.draws[b, metric], self.plan.level
                 )
+                if row_a["n_clusters"] < 2:
+                    low = high = math.nan
                 out.append(
                     {
                         "model_a": a,

@@ -246,11 +246,9 @@ def short_table(rows: Sequence[Row], metric: str = "kl") -> str:
         for split in splits:
             row = find_row(rows, model, split, metric)
             known = row is not None and row["n"] and math.isfinite(row["value"])
-            cell = (
-                f"{row['value']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
-                if known and row
-                else "-"
-            )
+            cell = f"{row['value']:.3f}" if known and row else "-"
+            if known and row and math.isfinite(row["ci_low"]):
+                cell += f" [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
             cells.append(f"  {cell:>24}")
         lines.append(f"{model:<{width}}" + "".join(cells))
     return "\n".join(lines)

@@ -182,3 +182,18 @@ def test_table_has_one_line_a_row(tmp_path: pathlib.Path) -> None:
     first = (tmp_path / "comparison.json").read_bytes()
     write_comparison(tmp_path, compare_runs(sides, CompareConfig(replicates=50)), sides)
     assert (tmp_path / "comparison.json").read_bytes() == first
+
+
+def test_one_cluster_has_no_interval_and_fails_nothing(tmp_path: pathlib.Path) -> None:
+    a = stored(tmp_path / "a", items("m", 1.0, n=3))
+    b = stored(tmp_path / "b", items("m", 9.0, n=3))
+    for side in (b, f"{b},{b}"):  # items alone, seeds and items
+        found = compared(a, side, metrics=("kl",), splits=("seen",))
+        (row,) = found.rows
+        assert row["n_clusters"] == 1
+        assert row["difference"] > 0.1
+        assert np.isnan(row["ci_low"])
+        assert np.isnan(row["ci_high"])
+        assert failures(found, 0.01) == []
+        assert "single cluster" in found.sentences[0]
+        assert "nan" not in comparison_table(found)
