@@ -14,7 +14,8 @@ Answers of any model in the documented JSON lines (docs/evaluation.md):
 
   python -m launch.score --items=items.jsonl --validation=validation_items.jsonl --out=runs/mine
 
-The table is printed; --out also writes results.json, results.csv and results_lm_eval.json.
+The table is printed; --out also writes results.json, results.csv, results_lm_eval.json and, where
+there are items, items.jsonl, so that launch.compare and launch.report work on the folder.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from ppt_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ppt_jax.evaluation.benchmarks.protocol import Scored
+    from ppt_jax.evaluation.items import Item
 
 BENCHMARK = flags.DEFINE_string("benchmark", None, "Name of a benchmark, see docs/benchmarks.md.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder (or file) with the benchmark's data.")
@@ -207,6 +209,7 @@ def _score_items(path: pathlib.Path) -> None:
     result = evaluate(items, validation, config=config)
     if OUT.value is not None:
         run = {"command": "launch.score", "items": str(path), "validation": VALIDATION.value}
+        _keep_items(pathlib.Path(OUT.value), path, items, validation)
         write_evaluation(OUT.value, result, run | _settings_facts())
     failed = sum(not item.parse_ok for item in items)
     print(f"{path}: {len(items)} items, {failed} that failed to parse")
@@ -217,6 +220,37 @@ def _score_items(path: pathlib.Path) -> None:
             print("\n" + short_table([{**row, "kind": "all"} for row in kinds], metric))
     if OUT.value is not None:
         print(f"\n{OUT.value}/results.json: {len(result.rows)} rows")
+
+
+def _keep_items(
+    out: pathlib.Path, path: pathlib.Path, items: Sequence[Item], validation: Sequence[Item]
+) -> None:
+    """Stores what was scored beside the results, for launch.compare and launch.report.
+
+    Raises:
+      UserError: the folder holds the items of something else than an earlier launch.score.
+    """
+    from ppt_jax.evaluation.item_files import write_items
+    from ppt_jax.evaluation.results import read_results
+
+    wanted = [(out / "items.jsonl", path, items)]
+    if VALIDATION.value is not None:
+        wanted.append((out / "validation_items.jsonl", pathlib.Path(VALIDATION.value), validation))
+    wanted = [one for one in wanted if one[0].resolve() != one[1].resolve()]
+    run = read_results(out).run if (out / "results.json").exists() else {}
+    ours = run.get("command") == "launch.score"
+    for target, source, _ in wanted:
+        if target.exists() and not ours:
+            raise UserError(
+                f"--out={out}: holds {target.name}, which is not {source} and was not written by "
+                "launch.score; choose another folder"
+            )
+    for target, _, kept in wanted:
+        write_items(target, kept)
+    fit = out / "validation_items.jsonl"
+    earlier = str(run.get("validation") or fit)
+    if VALIDATION.value is None and ours and pathlib.Path(earlier).resolve() != fit.resolve():
+        fit.unlink(missing_ok=True)  # the copy of an earlier run with --validation
 
 
 if __name__ == "__main__":

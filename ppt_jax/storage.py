@@ -60,7 +60,7 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
       UserError: the file is missing, or a line is not JSON (the message names file and line).
     """
     try:
-        file = open(path, encoding="utf-8")
+        file = open(path, encoding="utf-8-sig")  # a byte-order mark, as some editors write, is fine
     except OSError as error:
         raise UserError(f"{path}: cannot read ({error.strerror})") from error
     with file:

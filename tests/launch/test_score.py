@@ -162,3 +162,31 @@ def test_a_bad_item_is_named_and_an_empty_file_has_no_numbers(tmp_path, capsys):
     rows = read_results(tmp_path / "out").rows
     assert rows
     assert all(math.isnan(r["value"]) and r["n"] == 0 for r in rows)
+
+
+def test_scored_items_are_kept_for_compare_and_report(tmp_path):
+    for name in ("test", "other"):
+        write_items(tmp_path / f"{name}.jsonl", [choice(name, k, 0.3) for k in range(6)])
+    path, out = tmp_path / "test.jsonl", tmp_path / "out"
+    run(f"--items={path}", f"--out={out}", "--replicates=5")
+    assert (out / "items.jsonl").read_bytes() == path.read_bytes()
+    run(f"--items={tmp_path / 'other.jsonl'}", f"--out={out}", "--replicates=5")  # its own: again
+    assert (out / "items.jsonl").read_bytes() == (tmp_path / "other.jsonl").read_bytes()
+    foreign = tmp_path / "foreign"
+    write_items(foreign / "items.jsonl", [choice("theirs", 0, 0.5)])
+    before = (foreign / "items.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"holds items\.jsonl, which is not"):
+        run(f"--items={path}", f"--out={foreign}", "--replicates=5")
+    assert (foreign / "items.jsonl").read_bytes() == before
+    assert not (foreign / "results.json").exists()
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_obstacle(tmp_path, capsys):
+    write_items(tmp_path / "plain.jsonl", [choice("a", k, 0.3) for k in range(3)])
+    text = (tmp_path / "plain.jsonl").read_bytes()
+    (tmp_path / "marked.jsonl").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    tables = []
+    for name in ("plain", "marked"):
+        run(f"--items={tmp_path / name}.jsonl", "--replicates=5")
+        tables.append(capsys.readouterr().out.split("\n", 1)[1])
+    assert tables[0] == tables[1]
