@@ -149,6 +149,8 @@ def with_interval(row: Row | None, digits: int = 3) -> str:
     """``0.123 [0.110, 0.140]``, or a dash when nothing was measured."""
     if not row or not row["n"] or not math.isfinite(row["value"]):
         return "\u2013"
+    if row["ci_low"] is None or not math.isfinite(row["ci_low"]):  # a single cluster
+        return number(row["value"], digits)
     low, high = number(row["ci_low"], digits), number(row["ci_high"], digits)
     return f"{number(row['value'], digits)} [{low}, {high}]"
 
@@ -157,11 +159,20 @@ def _known(row: Row | None) -> bool:
     return bool(row and row["n"] and math.isfinite(row["value"]))
 
 
+def headline_metric(evaluation: Evaluation) -> tuple[str, str]:
+    """The metric of the first table and its words: KL to labels, or the log score without any."""
+    if len(evaluation.targets.items) and not evaluation.targets.label_N.any():
+        return "log_score", "Log score of the outcome"
+    return "kl", "KL from posterior to answer"
+
+
 def verdict(evaluation: Evaluation) -> Verdict:
     """Says whether the trained model learned from evidence, and what speaks for and against it."""
     model = trained_model(evaluation)
     if model is None or not evaluation.targets.items:
         return Verdict("bad", "Nothing was evaluated: there are no answers.", ())
+    if not evaluation.targets.label_N.any():
+        return _verdict_on_outcomes(evaluation)
     familiar = FAMILIAR if FAMILIAR in evaluation.config.splits else evaluation.config.splits[0]
     own = evaluation.row(model, familiar, "kl")
     rate = evaluation.row("base_rate", familiar, "kl")
@@ -198,6 +209,29 @@ def verdict(evaluation: Evaluation) -> Verdict:
         sentences += _elsewhere(evaluation, model, split)
     sentences += _calibrated(evaluation, model, familiar)
     return Verdict(tone, headline, tuple(sentences))
+
+
+def _verdict_on_outcomes(evaluation: Evaluation) -> Verdict:
+    """What is said of answers without posterior labels: scores and calibration of every model."""
+    sentences: list[str] = []
+    splits = evaluation.config.splits
+    for model, own in evaluation.answers.items():
+        if model in ("uniform", "base_rate") or own.posthoc:
+            continue
+        for split in splits:
+            name = f"\u201c{model}\u201d" + (f", {pretty_split(split)}" if len(splits) > 1 else "")
+            row = evaluation.row(model, split, "log_score")
+            if row and _known(row):
+                sentences.append(
+                    f"{name}: log score {with_interval(row)} nats ({row['n']} asks of "
+                    f"{row['n_clusters']} clusters)."
+                )
+            for words in _calibrated(evaluation, model, split, "truth"):
+                sentences.append(f"{name}: {words[0].lower()}{words[1:]}")
+    if not sentences:
+        return Verdict("mixed", "There are neither posterior labels nor known outcomes.", ())
+    headline = "Answers are judged by what came true: there are no posterior labels."
+    return Verdict("mixed", headline, tuple(sentences))
 
 
 def _difference(evaluation: Evaluation, a: str, b: str, split: str) -> Row | None:
@@ -250,16 +284,21 @@ def _elsewhere(evaluation: Evaluation, model: str, split: str) -> list[str]:
     ]
 
 
-def _calibrated(evaluation: Evaluation, model: str, split: str) -> list[str]:
-    return [*_choices_calibrated(evaluation, model, split), *_covered(evaluation, model, split)]
+def _calibrated(
+    evaluation: Evaluation, model: str, split: str, truth: str = "simulated truth"
+) -> list[str]:
+    return [
+        *_choices_calibrated(evaluation, model, split, truth),
+        *_covered(evaluation, model, split, truth),
+    ]
 
 
-def _choices_calibrated(evaluation: Evaluation, model: str, split: str) -> list[str]:
+def _choices_calibrated(evaluation: Evaluation, model: str, split: str, truth: str) -> list[str]:
     row = evaluation.row(model, split, "ece_smooth", "choice")
     if not row or not _known(row) or row["null_q95"] is None:
         return []
     text = (
-        f"On choices its smooth calibration error against the simulated truth is "
+        f"On choices its smooth calibration error against the {truth} is "
         f"{number(row['value'])}; a perfectly calibrated model would show up to "
         f"{number(row['null_q95'])} with {row['n']} asks, so this is "
     )
@@ -282,7 +321,7 @@ def _leans_to_extremes(evaluation: Evaluation, model: str, split: str) -> bool:
     return total < 0
 
 
-def _covered(evaluation: Evaluation, model: str, split: str) -> list[str]:
+def _covered(evaluation: Evaluation, model: str, split: str, truth: str) -> list[str]:
     row = evaluation.row(model, split, "coverage_90")
     if not row or not _known(row) or not math.isfinite(row["ci_low"]):
         return []
@@ -293,7 +332,7 @@ def _covered(evaluation: Evaluation, model: str, split: str) -> list[str]:
     else:
         word = "as they should"
     return [
-        f"On numeric asks its central 90% intervals hold the simulated truth in "
+        f"On numeric asks its central 90% intervals hold the {truth} in "
         f"{row['value']:.0%} of cases [{row['ci_low']:.0%}, {row['ci_high']:.0%}]; {word}."
     ]
 

@@ -17,6 +17,7 @@ from ppt_jax.evaluation.findings import (
     MEANING,
     ReportInputs,
     header_facts,
+    headline_metric,
     number,
     picked_asks,
     ranks_of,
@@ -75,20 +76,20 @@ def markdown_report(inputs: ReportInputs) -> str:
 
 
 def _results(evaluation: Evaluation) -> str:
-    splits = evaluation.config.splits
+    splits, (metric, words) = evaluation.config.splits, headline_metric(evaluation)
     rows = [
-        [f"`{m}`", *(with_interval(evaluation.row(m, split, "kl")) for split in splits)]
+        [f"`{m}`", *(with_interval(evaluation.row(m, split, metric)) for split in splits)]
         for m, own in evaluation.answers.items()
         if not own.posthoc
     ]
-    text = "## Results\n\nKL from posterior to answer, nats, with "
+    text = f"## Results\n\n{words}, nats, with "
     text += f"{evaluation.config.level:.0%} intervals over scenarios; lower is better.\n\n"
     text += _table(["model", *map(pretty_split, splits)], rows)
     corrected = [m for m, own in evaluation.answers.items() if own.posthoc]
     if corrected:
         text += "\nPost-hoc corrections, fitted on validation asks only:\n\n"
         rows = [
-            [f"`{m}`", *(with_interval(evaluation.row(m, split, "kl")) for split in splits)]
+            [f"`{m}`", *(with_interval(evaluation.row(m, split, metric)) for split in splits)]
             for m in corrected
         ]
         text += _table(["corrected model", *map(pretty_split, splits)], rows)

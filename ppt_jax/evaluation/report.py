@@ -17,6 +17,7 @@ from ppt_jax.evaluation.figures import Figure, pretty_split, series_of, table_cs
 from ppt_jax.evaluation.findings import (
     ReportInputs,
     header_facts,
+    headline_metric,
     picked_asks,
     ranks_of,
     verdict,
@@ -127,15 +128,16 @@ def _head(inputs: ReportInputs) -> str:
 def _results(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
     evaluation = inputs.evaluation
     splits = evaluation.config.splits
+    metric, words = headline_metric(evaluation)
     everything = results_csv(evaluation.rows)
     level = f"{evaluation.config.level:.0%}"
     rows = []
     for model in plain_models(evaluation):
-        cells = [value_cell(evaluation.row(model, split, "kl")) for split in splits]
+        cells = [value_cell(evaluation.row(model, split, metric)) for split in splits]
         rows.append([name_cell(model), *cells])
     sizes = []
     for split in splits:
-        row = evaluation.row("uniform", split, "kl") or {"n": 0, "n_clusters": 0}
+        row = evaluation.row("uniform", split, metric) or {"n": 0, "n_clusters": 0}
         sizes.append(
             f"{escape(pretty_split(split))}<br><small>{row['n']} asks, {row['n_clusters']} "
             "scenarios</small>"
@@ -156,12 +158,12 @@ def _results(inputs: ReportInputs, made: Mapping[str, Figure]) -> str:
         + html_table(
             ["model", *sizes],
             rows,
-            f"KL from posterior to answer in nats, lower is better; {level} intervals from "
+            f"{words} in nats, lower is better; {level} intervals from "
             f"{evaluation.config.replicates:,} bootstrap replicates over scenarios; +ts is "
             "temperature scaling fitted on validation asks",
         )
         + f"<p>All metrics, splits and kinds: {csv_link('results', everything)}</p>"
-        + _figure(made["kl"], "there are no items")
+        + _figure(made["kl"], "there are no posterior labels")
         + _corrections(evaluation)
         + _figure(made["differences"], "no two models to compare")
         + comparisons_table(evaluation)

@@ -12,7 +12,7 @@ from ppt_jax.evaluation.baselines import fit_base_rate
 from ppt_jax.evaluation.figures import learning
 from ppt_jax.evaluation.findings import ReportInputs, read_history, verdict
 from ppt_jax.evaluation.item_files import read_items, write_items
-from ppt_jax.evaluation.items import Item
+from ppt_jax.evaluation.items import Item, Target
 from ppt_jax.evaluation.markdown import sparkline
 from ppt_jax.evaluation.report import html_report, write_report
 from ppt_jax.evaluation.report_inputs import rebuilt, write_report_inputs
@@ -265,3 +265,48 @@ def test_small_pieces() -> None:
     panel = Panel("t", "d", (0, 10), (0, 1))
     assert panel.px(0) < panel.px(5) < panel.px(10)
     assert panel.py(0) > panel.py(1)
+
+
+def test_planted_predictors_without_labels_are_told_apart_in_words(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = []
+    for k in range(600):
+        q_K = rng.dirichlet([1.0, 1.0])
+        target = Target(
+            item_id=f"i{k}",
+            cluster_id=f"c{k}",
+            split="test",
+            kind="choice",
+            support=("no", "yes"),
+            target_kind="outcome",
+            true_answer=int(rng.random() < q_K[1]),
+        )
+        for model, power in (("perfect", 1.0), ("over", 3.0), ("under", 0.4)):
+            p_K = q_K**power
+            rows.append(target.answered(model, np.log(p_K / p_K.sum())))
+    write_items(tmp_path / "items.jsonl", rows)
+    found = verdict(evaluate(read_items(tmp_path / "items.jsonl"), config=EvaluationConfig(())))
+    said = {
+        model: " ".join(line for line in found.sentences if line.startswith(f"\u201c{model}\u201d"))
+        for model in ("perfect", "over", "under")
+    }
+    assert "inside what calibration allows" in said["perfect"]
+    assert "overconfident" in said["over"]
+    assert "underconfident" in said["under"]
+    assert "no posterior labels" in found.headline
+    _, page = write_report(tmp_path, rebuilt(tmp_path))
+    text = pathlib.Path(page).read_text()
+    assert "Log score of the outcome" in text
+    assert "simulated truth is" not in text
+
+
+def test_one_cluster_has_values_and_no_interval(tmp_path: pathlib.Path) -> None:
+    target = make_target(np.random.default_rng(0), "seen_motifs", 0, 0)
+    item = target.answered("after", np.log(np.full(len(target.support), 1 / len(target.support))))
+    found = evaluate([item], config=FAST)
+    alone = [r for r in found.rows if r["n"] and r["split"] == "seen_motifs"]
+    assert any(np.isfinite(r["value"]) for r in alone)
+    assert all(np.isnan(r["ci_low"]) and np.isnan(r["ci_high"]) for r in alone)
+    page = html_report(ReportInputs(evaluation=found))
+    Page(page)
+    assert "nan" not in re.sub(r"<[^>]*>", "", page).lower()
