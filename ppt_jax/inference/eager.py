@@ -16,7 +16,7 @@ import numpyro
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
-from ppt_jax.inference.importance import scenario_key
+from ppt_jax.inference.importance import log_density, scenario_key
 from ppt_jax.inference.labels import LabelConfig
 from ppt_jax.inference.numpyro_model import numpyro_model
 from ppt_jax.inference.points import SCRAMBLES
@@ -53,12 +53,13 @@ def particles(
       observe: as in `numpyro_model`; without it all log-weights are 0.
     """
     model = handlers.seed(_Batched(numpyro_model(scenario), count), key)
-    with numpyro.validation_enabled(False):  # as in a compiled run: bad parameters give NaN
+    # as in a compiled run bad parameters give NaN; the densities below still check their supports
+    with numpyro.validation_enabled(False):
         trace = handlers.trace(model).get_trace(None, observe)
     impossible, total = jnp.zeros(count, bool), jnp.zeros(count, jnp.float32)
     for site in trace.values():
         if site["type"] == "sample" and site["is_observed"]:
-            term = site["fn"].log_prob(site["value"])
+            term = log_density(site["fn"], site["value"])
             impossible = impossible | (term == -jnp.inf)
             total = total + term
     asks = [jnp.broadcast_to(trace[f"ask:{ask.id}"]["value"], (count,)) for ask in scenario.ask]

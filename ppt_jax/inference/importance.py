@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jax import lax
 from numpyro import handlers
 
@@ -33,6 +34,28 @@ def scenario_key(identifier: str, seed: int) -> jax.Array:
     return key
 
 
+def log_density(made: dist.Distribution, value: jax.Array) -> jax.Array:
+    """``log p(value)`` of a draw, nats.
+
+    NumPyro keeps chances a little inside of (0, 1), so that evidence which a program rules out
+    would weigh -16 or -87 nats and, where every particle has it, nothing at all. Here a chance of
+    0 or 1 is what it says, and a parameter that is no chance gives NaN.
+    """
+    found = made.log_prob(value)
+    if isinstance(made, dist.BernoulliProbs | dist.BinomialProbs):
+        p = jnp.asarray(made.probs)
+        most = made.total_count if isinstance(made, dist.BinomialProbs) else 1
+        impossible = ((p == 0) & (value > 0)) | ((p == 1) & (value < most))
+        sound = (p >= 0) & (p <= 1)
+    elif isinstance(made, dist.CategoricalProbs):
+        p = jnp.asarray(made.probs)
+        impossible = p[..., value] == 0
+        sound = jnp.all(p >= 0, axis=-1)
+    else:
+        return found
+    return jnp.where(sound, jnp.where(impossible, -jnp.inf, found), jnp.nan)
+
+
 def one_particle(scenario: Scenario) -> Any:
     """``(key, constants, observe) -> (ask values [A], log-weight)`` by a NumPyro trace."""
     model = numpyro_model(scenario)
@@ -43,7 +66,7 @@ def one_particle(scenario: Scenario) -> Any:
         impossible, total = jnp.asarray(False), jnp.float32(0.0)
         for site in trace.values():
             if site["type"] == "sample" and site["is_observed"]:
-                term = jnp.sum(site["fn"].log_prob(site["value"]))
+                term = jnp.sum(log_density(site["fn"], site["value"]))
                 impossible = impossible | (term == -jnp.inf)
                 total = total + term
         values = jnp.stack([jnp.asarray(trace[name]["value"], jnp.float32) for name in names])

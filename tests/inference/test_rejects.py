@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from ppt_jax.inference import cascade
 from ppt_jax.inference.cascade import Labelled, Reject, label_scenarios
+from ppt_jax.inference.eager import eager_route
 from ppt_jax.inference.labels import LabelConfig
-from ppt_jax.inference.routes import Outcome, Prepared
+from ppt_jax.inference.routes import Outcome, Prepared, numpyro_route, prepare
 from tests.inference.corpus import ask, node, scenario
 
 REJECTS = {
@@ -75,6 +78,36 @@ def test_parameters_outside_their_domain_are_named_rejects(seen: str, engine: st
     assert isinstance(first, Reject)
     assert first.reason == "nonfinite_program"
     assert isinstance(second, Labelled)
+
+
+@pytest.mark.parametrize("route", [eager_route, numpyro_route])
+def test_a_chance_of_0_or_1_is_what_it_says(
+    route: Callable[[Sequence[Prepared], int, LabelConfig], list[Outcome]],
+) -> None:
+    """NumPyro clips chances: ruled-out evidence would give the prior as the label."""
+    x = node("x", "uniform(low=0, high=1)")
+    picked = node("y", "pick(side, weights=[0 if x < 0.2 else 0.0000001, 1])")
+    sides = {"side": ["left", "right"]}
+    asks = [ask("choice", "x < 0.6")]
+    cases = {
+        "never": ([x, node("y", "yes(p=0 * x)")], "y == 1", None),
+        "always": ([x, node("y", "successes(n=3, p=1 + 0 * x)")], "y == 2", None),
+        "above": ([x, node("y", "yes(p=2 * x)")], "y == 1", None),
+        "some": ([x, picked], "y == 'left'", sides),
+        "rare": ([x, node("y", "yes(p=0 if x < 0.2 else 1e-30)")], "y == 1", None),
+    }
+    made = [
+        scenario(model, [given], asks, sets=sets, name=name)
+        for name, (model, given, sets) in cases.items()
+    ]
+    outcomes = dict(zip(cases, route([prepare(one) for one in made], 8192, LabelConfig())))
+    assert {name: one.reason for name, one in outcomes.items() if one.reason} == {
+        "never": "impossible_evidence",
+        "always": "impossible_evidence",
+        "above": "nonfinite_program",
+    }
+    for name in ("some", "rare"):
+        assert outcomes[name].labels[0].probs[1] == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_scenario_that_breaks_its_route_costs_only_itself(
