@@ -304,6 +304,9 @@ def _choices_calibrated(evaluation: Evaluation, model: str, split: str, truth: s
     )
     if row["value"] <= row["null_q95"]:
         return [text + "inside what calibration allows."]
+    z = evaluation.row(model, split, "spiegelhalter_z", "choice")
+    if z and _known(z) and abs(z["value"]) < 1.96:  # one calibrated model in twenty lies outside
+        return [f"{text}outside what calibration allows, with no clear lean to either side."]
     word = "overconfident" if _leans_to_extremes(evaluation, model, split) else "underconfident"
     return [f"{text}outside what calibration allows: its probabilities are {word}."]
 

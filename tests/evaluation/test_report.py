@@ -310,3 +310,26 @@ def test_one_cluster_has_values_and_no_interval(tmp_path: pathlib.Path) -> None:
     page = html_report(ReportInputs(evaluation=found))
     Page(page)
     assert "nan" not in re.sub(r"<[^>]*>", "", page).lower()
+
+
+def test_an_error_without_a_lean_is_called_neither_over_nor_underconfident() -> None:
+    rows = []
+    for k in range(800):  # 0.9 comes true in 82%, 0.65 in 80%: too sure there, too unsure here
+        p, share = (0.9, 0.82) if k < 400 else (0.65, 0.8)
+        target = Target(
+            item_id=f"i{k}",
+            cluster_id=f"c{k}",
+            split="test",
+            kind="choice",
+            support=("no", "yes"),
+            target_kind="outcome",
+            true_answer=int(k % 400 < share * 400),
+        )
+        rows.append(target.answered("m", np.log([1 - p, p])))
+    found = evaluate(rows, config=EvaluationConfig((), replicates=100))
+    error = found.row("m", "test", "ece_smooth", "choice")
+    assert error is not None
+    assert error["value"] > error["null_q95"]
+    words = " ".join(verdict(found).sentences)
+    assert "no clear lean to either side" in words
+    assert "confident" not in words
