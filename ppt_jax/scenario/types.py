@@ -119,7 +119,9 @@ def divide(a: Static, b: Static) -> Static:
     if b.low > 0 or b.high < 0:
         low, high = _corners(a, b, lambda x, y: 0.0 if math.isinf(y) else x / y)
         if math.isinf(a.low) or math.isinf(a.high):
-            low, high = (0.0 if a.low >= 0 and b.low > 0 else -INF), INF
+            above = (a.low >= 0 and b.low > 0) or (a.high <= 0 and b.high < 0)
+            below = (a.high <= 0 and b.low > 0) or (a.low >= 0 and b.high < 0)
+            low, high = (0.0 if above else -INF), (0.0 if below else INF)
         return real(low, high, smooth=smooth, fact=a.fact and b.constant == 1)
     if b.low >= 0 and a.low >= 0:
         return real(0.0, INF, smooth=smooth)

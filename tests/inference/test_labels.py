@@ -449,3 +449,13 @@ def test_a_chain_of_picks_may_start_at_a_named_member(engine: str) -> None:
         wednesday / wednesday.sum(),
         atol=1e-9 if engine == "exact" else 0.01,
     )
+
+
+@pytest.mark.parametrize("power", ["-rate / 6", "rate / (0 - 6)", "-(rate / 6)"])
+def test_the_chance_of_an_event_in_part_of_a_day_is_a_chance(power: str) -> None:
+    """1 - exp(-rate / 6) is a probability however the quotient is written."""
+    model = [node("rate", "gamma(mean=6, shape=3)"), node("y", "count(rate=rate)")]
+    made = scenario(model, ["y == 4"], [ask("chance", f"1 - exp({power})")])
+    assert made.ask[0].kind == "chance"
+    with pytest.raises(UserError, match="a chance is a probability"):
+        scenario(model, ["y == 4"], [ask("chance", f"exp(0 - ({power}))")])
