@@ -12,7 +12,7 @@ import numpy as np
 
 from ppt_jax.evaluation import choices, intervals
 from ppt_jax.evaluation.answers import pit_shares
-from ppt_jax.evaluation.figures import Figure, pretty_split, series_of, shown_models
+from ppt_jax.evaluation.figures import Figure, own_models, pretty_split, series_of, shown_models
 from ppt_jax.evaluation.svg import Panel
 from ppt_jax.evaluation.tables import Evaluation
 
@@ -24,7 +24,7 @@ def reliability(evaluation: Evaluation, *, replicates: int = 300) -> Figure:
     centres = (np.arange(_CELLS) + 0.5) / _CELLS
     panels, rows = [], []
     t = evaluation.targets
-    for model in shown_models(evaluation):
+    for model in own_models(evaluation):
         for split in evaluation.config.splits:
             chosen = t.split_N == split
             cluster_N = intervals.cluster_index(t.cluster_N.tolist())[0]

@@ -81,14 +81,19 @@ def pretty_split(split: str) -> str:
     return PRETTY_SPLIT.get(split, split.replace("_", " "))
 
 
-def shown_models(evaluation: Evaluation) -> list[str]:
-    """The models that answered themselves (no baselines, no corrected rows): at most two."""
+def own_models(evaluation: Evaluation, most: int = 4) -> list[str]:
+    """Models that answered themselves (no baselines, no corrected rows): first ones and last."""
     own = [
         name
         for name, answers in evaluation.answers.items()
         if name not in ("uniform", "base_rate") and not answers.posthoc
     ]
-    return own[:1] + own[-1:] if len(own) > 1 else own
+    return own if len(own) <= most else own[: most - 1] + own[-1:]
+
+
+def shown_models(evaluation: Evaluation) -> list[str]:
+    """The first and the last of `own_models`, for figures that lay models over each other."""
+    return own_models(evaluation, 2)
 
 
 def trained_model(evaluation: Evaluation) -> str | None:

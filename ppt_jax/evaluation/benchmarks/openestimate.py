@@ -45,7 +45,7 @@ NAME = "openestimate"
 SAMPLES = "5"  # errors are relative to posteriors from this many real samples
 LEVELS = (0.5, 0.9, 0.95)
 _TRIAL_FOLDER = re.compile(r"^trial_([^_]+)_results$")
-_TRUTH_TOLERANCE = 1e-6  # relative; recorded truths are the file's, printed in full
+_TRUTH_TOLERANCE = 1e-3  # relative; recorded truths are the file's, perhaps rounded
 _LEAST_SD = 0.5  # of target bins on the 0..100 scale, as published
 
 
