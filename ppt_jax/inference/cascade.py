@@ -215,7 +215,8 @@ class _Cascade:
 
     def escalate(self, cases: list[_Case], tiers: tuple[Tier, ...]) -> None:
         """The tiers in order, each with what the ones before left open."""
-        for tier in tiers:
+        for place, tier in enumerate(tiers):
+            behind = {later.name for later in tiers[place + 1 :]}
             tried = [case for case in cases if case.wants(tier, self.config)]
             open_cases = [case for case in cases if not case.wants(tier, self.config)]
             if not tried:
@@ -225,7 +226,10 @@ class _Cascade:
             share = (time.perf_counter() - start) / len(tried)
             for case, outcome in zip(tried, outcomes):
                 case.seconds += share
-                last = tier is tiers[-1]
+                # chains clip chances, so what weighting found impossible is not for them
+                last = not behind or (
+                    behind == {"nuts"} and outcome.reason == "impossible_evidence"
+                )
                 if not self.settle(case, outcome, tier.name, tier.effort, last=last):
                     open_cases.append(case)
             cases = open_cases

@@ -110,6 +110,16 @@ def test_a_chance_of_0_or_1_is_what_it_says(
         assert outcomes[name].labels[0].probs[1] == pytest.approx(0.5, abs=0.02)
 
 
+def test_what_weighting_found_impossible_is_not_left_to_chains() -> None:
+    """NUTS would take clipped chances at their word."""
+    model = [node("x", "uniform(low=0, high=1)"), node("y", "yes(p=0 * x)")]
+    case = scenario(model, ["y == 1"], [ask("choice", "x < 0.6")])
+    (result,) = label_scenarios([case], LabelConfig(engine="numpyro", points=(1024,)))
+    assert isinstance(result, Reject)
+    assert result.reason == "impossible_evidence"
+    assert not any(step.startswith("nuts") for step in result.tried)
+
+
 def test_a_scenario_that_breaks_its_route_costs_only_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
