@@ -114,7 +114,7 @@ def test_what_weighting_found_impossible_is_not_left_to_chains() -> None:
     """NUTS would take clipped chances at their word."""
     model = [node("x", "uniform(low=0, high=1)"), node("y", "yes(p=0 * x)")]
     case = scenario(model, ["y == 1"], [ask("choice", "x < 0.6")])
-    (result,) = label_scenarios([case], LabelConfig(engine="numpyro", points=(1024,)))
+    (result,) = label_scenarios([case], LabelConfig(engine="numpyro", points=(8192,)))
     assert isinstance(result, Reject)
     assert result.reason == "impossible_evidence"
     assert not any(step.startswith("nuts") for step in result.tried)
