@@ -105,5 +105,8 @@ def get_config() -> ConfigDict:
         lm_optimizer=rate,
     )
 
-    config.evaluate = section(EvaluationConfig, without=("seed",))
+    # Three of the corrections after the fact; the default is all of them, and takes longer.
+    config.evaluate = section(
+        EvaluationConfig, without=("seed",), posthoc=("temperature", "isotonic", "mixing")
+    )
     return config
