@@ -31,8 +31,6 @@ COLUMNS = (
 KEY = ("model", "task", "split", "kind", "readout", "posthoc", "metric", "params")
 Row = dict[str, Any]
 
-_MEASURED = ("value", "ci_low", "ci_high")  # NaN in memory, null on disk
-_OPTIONAL = ("stderr", "null_mean", "null_q95", "floor", "ceiling")  # None in memory
 _FIRST_FORM = {"lower": False, "higher": True, "target": None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from ppt_jax.scenario.programs.module import Module, NotConstant
 from ppt_jax.scenario.programs.values import Constant, Container, Group, Member, Node, Value
@@ -21,32 +21,6 @@ from ppt_jax.scenario.syntax import (
     Prev,
     Unary,
 )
-
-_OPERATORS: Final = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-_COMPARISONS: Final = {
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-}
-_ONE: Final = {
-    **{name: name for name in ("exp", "log", "sqrt", "abs", "round", "sigmoid")},
-    "fabs": "abs",
-    "absolute": "abs",
-    "expit": "sigmoid",
-}
-_PASS: Final = frozenset({"asarray", "array", "tensor", "as_tensor", "float"})
-_BUILTINS: Final = frozenset({"abs", "min", "max", "sum", "round", "float"})
-_INSTEAD: Final = {
-    "dot": "sum(a[i] * b[i] for i in SET)",
-    "matmul": "sum(a[i] * b[i] for i in SET)",
-    "cumsum": "a loop with x[t - 1] if t > 0 else start",
-    "tanh": "2 * jax.nn.sigmoid(2 * x) - 1",
-    "log1p": "jnp.log(1 + x)",
-    "expm1": "jnp.exp(x) - 1",
-}
 
 
 class Elements:

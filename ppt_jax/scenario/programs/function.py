@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import keyword
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,15 +19,11 @@ from ppt_jax.scenario.programs.values import (
     links,
 )
 from ppt_jax.scenario.syntax import (
-    FAMILIES,
-    FUNCTIONS,
-    SPECIAL,
     Expr,
     Index,
     Name,
 )
 
-_WORDS = frozenset({*keyword.kwlist, *FAMILIES, *FUNCTIONS, *SPECIAL})
 Row = tuple[dict[str, Any], int]
 
 
