@@ -1,0 +1,1 @@
+"""Back ends that answer an author's requests: one protocol, several kinds of server."""
