@@ -204,10 +204,8 @@ def _ask_posterior(
     else:
         low, high = (ask.low, ask.high) if ask.kind == "value" else (0.0, 1.0)
         scale = 100.0 / (high - low)
-        cells = tuple(  # one answer more at each end takes what lies outside
-            _cells(ANSWERS + 2, values, mass, low - 1.0 / scale, scale)
-            for values, mass in ((x, w), (y, q))
-        )
+        first = low - 1.0 / scale  # one cell more at each end takes what lies outside
+        cells = _cells(ANSWERS + 2, x, w, first, scale), _cells(ANSWERS + 2, y, q, first, scale)
     mean, prior_mean = float(w @ x), float(q @ y)
     prior_sd = math.sqrt(max(float(q @ (y - prior_mean) ** 2), 0.0))
     return AskPosterior(cells[0], cells[1], mean, prior_mean, prior_sd)
