@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ppt_jax.authoring.checks import (
     check_truth,
     measure,
 )
-from ppt_jax.authoring.compose import Plan, Written, write_scenario
+from ppt_jax.authoring.compose import Plan, write_scenario
 from ppt_jax.authoring.text_checks import Finding, check_text
 from ppt_jax.errors import UserError
 from ppt_jax.scenario.document import Scenario
@@ -48,19 +49,38 @@ def produce(plan: Plan, checks: CheckConfig, asks: tuple[int, int]) -> Scenario 
     except UserError as error:
         return Rejected(plan, "c1_parse", str(error), "")
     rng = np.random.default_rng(np.random.SeedSequence((*plan.key, 1)))
-    kept, findings = _keep(written, checks, asks, rng)
+    scenario = written.scenario
+    findings = check_length(scenario, checks)
+    if not findings:
+        scenario, findings = keep_asks(scenario, written.prior, checks, asks, rng)
+    if not findings:
+        findings = check_text(scenario)
     if findings:
         first = findings[0]
         return Rejected(plan, first.check, first.detail, written.scenario.story)
-    return kept
+    return scenario
 
 
-def _keep(
-    written: Written, checks: CheckConfig, asks: tuple[int, int], rng: np.random.Generator
+def keep_asks(
+    scenario: Scenario,
+    prior: Mapping[str, np.ndarray],
+    checks: CheckConfig,
+    asks: tuple[int, int],
+    rng: np.random.Generator,
 ) -> tuple[Scenario, list[Finding]]:
-    scenario = written.scenario
-    findings = check_length(scenario, checks) + check_prior(scenario, written.prior, checks)
-    findings += check_truth(scenario)
+    """The checks of statistics and truth; keeps asks that the evidence says something about.
+
+    Args:
+      scenario: with all its candidate asks; its story does not matter.
+      prior: flat name -> prior samples of (at least) the observed draws.
+      checks: thresholds.
+      asks: smallest and largest number of asks to keep.
+      rng: source of particles and of the number kept.
+
+    Returns:
+      The scenario with its kept asks numbered q1, q2, ..., and findings, empty where it is usable.
+    """
+    findings = check_prior(scenario, prior, checks) + check_truth(scenario)
     if findings:
         return scenario, findings
     statistics, findings = measure(scenario, checks, rng)
@@ -70,7 +90,14 @@ def _keep(
     passing = [number for number, reason in enumerate(reasons) if not reason]
     if len(passing) < asks[0]:
         worst = next((reason for reason in reasons if reason), "c4_asks")
-        return scenario, [Finding(worst, f"{len(passing)} of {len(reasons)} asks are usable")]
+        detail = f"{len(passing)} of {len(reasons)} asks are usable"
+        unfit = [
+            f"{ask.id} {reason}: moved by {found.move:.2f}, likeliest answer {found.top:.2f}, "
+            f"outside its range {found.outside:.2f}"
+            for ask, found, reason in zip(scenario.ask, statistics.asks, reasons, strict=True)
+            if reason
+        ]
+        return scenario, [Finding(worst, "; ".join([detail, *unfit]))]
     order = _mixed(scenario, passing)
     count = int(rng.integers(asks[0], asks[1] + 1))
     for size in (count, asks[1]):
@@ -78,7 +105,7 @@ def _keep(
         findings = check_influence(kept, kept_statistics, checks, rng)
         if not findings or size >= len(order):
             break
-    return kept, findings or check_text(kept)
+    return kept, findings
 
 
 def _mixed(scenario: Scenario, passing: list[int]) -> list[int]:
