@@ -22,10 +22,10 @@ import numpy as np
 from ppt_jax.authoring.checks import CheckConfig
 from ppt_jax.authoring.compose import Plan
 from ppt_jax.authoring.corpus import describe, duplicate_key
+from ppt_jax.authoring.draft import Knobs
 from ppt_jax.authoring.genres import find_genres
 from ppt_jax.authoring.motif import all_motifs
 from ppt_jax.authoring.produce import Rejected, produce
-from ppt_jax.authoring.sketch import Knobs
 from ppt_jax.authoring.skins import all_skins
 from ppt_jax.authoring.splits import SPLITS, SplitPlan, plan_splits
 from ppt_jax.authoring.wording import CHANCE_FORMS
@@ -34,6 +34,7 @@ from ppt_jax.progress import Progress
 from ppt_jax.scenario.document import to_dict
 from ppt_jax.storage import read_jsonl, write_atomic, write_jsonl
 
+TOLD = ("full", "verbal", "implicit")
 _CHUNK = 24
 _Row: TypeAlias = dict[str, Any]
 _Result: TypeAlias = tuple[_Row | None, list[_Row]]
@@ -55,7 +56,7 @@ class AuthorConfig:
       held_out_family: letter of a family never trained on, "" for none.
       skins: "all", or names of skins.
       genres: "all", or names of genres.
-      told: number wordings, of "full" and "verbal"; each equally often.
+      told: number wordings, of "full", "verbal" and "implicit"; each equally often.
       chances: forms of exact chances, of "percent", "ratio" and "words".
       length: "short", "medium" or "long" stories.
       asides: smallest and largest number of irrelevant sentences.
@@ -82,7 +83,7 @@ class AuthorConfig:
     told: tuple[str, ...] = ("full",)
     chances: tuple[str, ...] = CHANCE_FORMS
     length: str = "short"
-    asides: tuple[int, int] = (0, 1)
+    asides: tuple[int, int] = (0, 2)
     entities: tuple[int, int] = (2, 6)
     observations: tuple[int, int] = (1, 12)
     asks: tuple[int, int] = (2, 4)
@@ -113,8 +114,8 @@ class AuthorConfig:
                 raise UserError(f"{field}: {getattr(self, field)} is too small, at least 1")
         if self.length not in ("short", "medium", "long"):
             raise UserError(f"length: {self.length!r} is not short, medium or long")
-        if not self.told or not set(self.told) <= {"full", "verbal"}:
-            raise UserError(f"told: {self.told} is not made of full and verbal")
+        if not self.told or not set(self.told) <= set(TOLD):
+            raise UserError(f"told: {self.told} is not made of {', '.join(TOLD)}")
         if not self.chances or not set(self.chances) <= set(CHANCE_FORMS):
             raise UserError(f"chances: {self.chances} is not made of {', '.join(CHANCE_FORMS)}")
         find_genres(self.genres)

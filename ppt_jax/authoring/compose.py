@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ppt_jax.authoring.asides import pick_asides
+from ppt_jax.authoring.draft import Draft, Knobs
 from ppt_jax.authoring.genres import Content, tell
 from ppt_jax.authoring.motif import Motif
 from ppt_jax.authoring.names import pick_people
-from ppt_jax.authoring.sketch import Draft, Knobs, Sketch
+from ppt_jax.authoring.sketch import Sketch
 from ppt_jax.authoring.skins.skin import Skin
 from ppt_jax.scenario.document import Scenario, parse_scenario
 
@@ -71,7 +72,8 @@ def write_scenario(plan: Plan) -> Written:
     sketch: Sketch[Any] = Sketch(plan.motif.name, plan.skin, plan.knobs, rng)
     plan.motif.build(sketch)
     draft = sketch.finish()
-    asides = pick_asides(rng, plan.asides)
+    content = " ".join((*draft.setting, *draft.rules, *draft.events, plan.skin.domain))
+    asides = pick_asides(rng, plan.asides, content)
     story = tell(plan.genre, _arrange(draft, asides, plan.skin.domain, rng), rng)
     asks = [draft.ask[int(i)] for i in rng.permutation(len(draft.ask))]
     document = {
@@ -88,7 +90,7 @@ def write_scenario(plan: Plan) -> Written:
         "family": plan.motif.family,
         "skin": plan.skin.name,
         "genre": plan.genre,
-        "told": plan.knobs.told,
+        "told": draft.told,
         "split": plan.split,
         "evidence": "simulated",
         "truth": draft.truth,

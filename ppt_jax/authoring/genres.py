@@ -1,4 +1,4 @@
-"""Genres: the same sentences as a plain story, a log, a letter, minutes, a dialogue and so on.
+"""Genres: the same sentences as a plain story, a log, a letter, minutes, a radio script and so on.
 
 A genre only arranges and frames sentences; it never changes one, so every `says` span stays
 verbatim. Frames hold no numbers and no names of the program.
@@ -125,6 +125,154 @@ def _exam(content: Content, rng: np.random.Generator) -> str:
     return f"{head} {body} {end}".strip()
 
 
+def _bulletin(content: Content, rng: np.random.Generator) -> str:
+    head = _any(rng, ("Bulletin", "Notice to all", "News sheet", "Weekly circular"))
+    known, seen = _any(
+        rng, ("How things stand|Latest", "In short|New since then", "To remember|Just in")
+    ).split("|")
+    end = _any(rng, ("End of bulletin.", "Please pass this on.", "More when there is more.", ""))
+    lines = (
+        f"{head}: {content.domain}",
+        " ".join(content.setting),
+        f"{known}. {' '.join(content.rules)}",
+        f"{seen}. {' '.join(content.events)}",
+        end,
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def _email(content: Content, rng: np.random.Generator) -> str:
+    first, second = content.speakers
+    subject = _any(rng, ("Your question", "What we know so far", "Before we decide", "Update"))
+    thanks = _any(
+        rng,
+        (
+            "Thanks, that helps. Here is what came in on our side.",
+            "Good to know. For your records, this is what was seen.",
+            "Understood. Below is the part that you did not have yet.",
+        ),
+    )
+    bye = _any(rng, ("Regards,", "Cheers,", "All the best,"))
+    return (
+        f"Subject: {subject} ({content.domain})\nFrom: {first}\nTo: {second}\n"
+        f"{' '.join((*content.setting, *content.rules))}\n{bye} {first}\n\n"
+        f"Subject: Re: {subject}\nFrom: {second}\nTo: {first}\n"
+        f"{thanks} {' '.join(content.events)}\n{bye} {second}"
+    )
+
+
+def _questions(content: Content, rng: np.random.Generator) -> str:
+    about = _any(rng, ("What is this about?", "Where are we?", "What is the matter at hand?"))
+    usual = _any(
+        rng, ("What is known beforehand?", "How does it work?", "What can one rely on in general?")
+    )
+    seen = _any(rng, ("What has been seen?", "What is new?", "What do the records show?"))
+    q, a = _any(rng, ("Q:|A:", "Question:|Answer:", "?|-")).split("|")
+    parts = ((about, content.setting), (usual, content.rules), (seen, content.events))
+    return "\n".join(f"{q} {ask}\n{a} {' '.join(told)}" for ask, told in parts if told)
+
+
+def _field_notes(content: Content, rng: np.random.Generator) -> str:
+    first, _ = content.speakers
+    head = _any(rng, ("Field notes", "Notebook", "Observation sheet"))
+    known = _any(rng, ("From earlier visits:", "Noted beforehand:", "Written inside the cover:"))
+    seen = _any(rng, ("On the spot:", "This visit:", "Written down as it happened:"))
+    lines = [f"{head} ({first}), {content.domain}", *content.setting]
+    return "\n".join([*lines, f"{known} {' '.join(content.rules)}", seen, *content.events])
+
+
+def _radio(content: Content, rng: np.random.Generator) -> str:
+    host, guest = content.speakers
+    hello = _any(
+        rng,
+        (
+            "Good evening and welcome back.",
+            "You are listening to the local hour.",
+            "And now to a story from the neighbourhood.",
+        ),
+    )
+    ask = _any(
+        rng,
+        (
+            f"With me is {guest}. How should we picture it?",
+            f"{guest} knows more. What do we have to know?",
+            f"Over to {guest}. What is usual there?",
+        ),
+    )
+    turn = _any(
+        rng, ("And what came of it?", "What have people seen there?", "So, what is the news?")
+    )
+    end = _any(rng, ("Make of it what you will.", "Call us with your guess.", "Stay with us."))
+    return (
+        f"{host.upper()}: {hello} {' '.join(content.setting)} {ask}\n"
+        f"{guest.upper()}: {' '.join(content.rules)}\n{host.upper()}: {turn}\n"
+        f"{guest.upper()}: {' '.join(content.events)}\n{host.upper()}: {end}"
+    )
+
+
+def _diary(content: Content, rng: np.random.Generator) -> str:
+    head = _any(rng, ("Dear diary!", "Evening, at the desk.", "Before I forget it.", "Bedtime."))
+    known = _any(
+        rng,
+        (
+            "For later, this is how it goes.",
+            "I keep having to look it up, so here it is.",
+            "What one has to know about it:",
+        ),
+    )
+    seen = _any(rng, ("Now to what I saw or heard.", "As for the news.", "And then there is this."))
+    end = _any(
+        rng, ("Enough for tonight.", "I wonder what to think.", "The candle is nearly out.", "")
+    )
+    text = (
+        f"{head} {' '.join(content.setting)}\n{known} {' '.join(content.rules)}\n"
+        f"{seen} {' '.join(content.events)} {end}"
+    )
+    return text.strip()
+
+
+def _editor(content: Content, rng: np.random.Generator) -> str:
+    first, _ = content.speakers
+    opening = _any(
+        rng,
+        (
+            "allow me to add some facts to a debate that has had few.",
+            "your paper has been silent on a matter that occupies many of us.",
+            "as a faithful reader I should like to set something straight.",
+        ),
+    )
+    closing = _any(
+        rng,
+        (
+            "Let your readers draw their own conclusion.",
+            "I leave the verdict to others.",
+            "Opinions are cheap; I have given what there is to go by.",
+        ),
+    )
+    body = " ".join((*content.setting, *content.rules, *content.events))
+    place = _any(rng, ("To the editor", "Letters page"))
+    return f"{place}: {content.domain}\nDear editor, {opening} {body} {closing}\n{first}, a reader"
+
+
+def _handover(content: Content, rng: np.random.Generator) -> str:
+    first, second = content.speakers
+    head = _any(rng, ("Handover", "Change of duty", "For whoever takes over"))
+    known, seen = _any(
+        rng, ("Standing facts|Since last time", "You will need|What I saw", "Rules|Record")
+    ).split("|")
+    end = _any(rng, ("The rest is yours.", "Ask me if anything is unclear.", ""))
+    lines = (
+        f"{head}, {content.domain}: {first} to {second}",
+        " ".join(content.setting),
+        f"{known}:",
+        *content.rules,
+        f"{seen}:",
+        *content.events,
+        end,
+    )
+    return "\n".join(line for line in lines if line)
+
+
 GENRES: dict[str, Callable[[Content, np.random.Generator], str]] = {
     "plain": _plain,
     "log": _log,
@@ -134,6 +282,14 @@ GENRES: dict[str, Callable[[Content, np.random.Generator], str]] = {
     "forum": _forum,
     "notes": _notes,
     "exam": _exam,
+    "bulletin": _bulletin,
+    "email": _email,
+    "questions": _questions,
+    "field_notes": _field_notes,
+    "radio": _radio,
+    "diary": _diary,
+    "editor": _editor,
+    "handover": _handover,
 }
 
 

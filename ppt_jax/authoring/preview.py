@@ -14,10 +14,10 @@ import numpy as np
 
 from ppt_jax.authoring.checks import CheckConfig
 from ppt_jax.authoring.compose import Plan
+from ppt_jax.authoring.draft import Knobs
 from ppt_jax.authoring.genres import find_genres
 from ppt_jax.authoring.motif import Motif, find_motifs
 from ppt_jax.authoring.produce import Rejected, produce
-from ppt_jax.authoring.sketch import Knobs
 from ppt_jax.scenario.document import Scenario
 
 

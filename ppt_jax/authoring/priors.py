@@ -7,6 +7,22 @@ from typing import Any
 from ppt_jax.authoring.sketch import Sketch
 from ppt_jax.authoring.wording import Told, pick_chance
 
+_OPEN = (
+    "{subject} has never been counted; it could be low or high{own}",
+    "nobody knows {subject}, and any value but the extremes would be no surprise{own}",
+    "as for {subject}, no figure exists; it may be anything from small to large{own}",
+)
+_SMALL = (
+    "{subject} has never been counted, but it is seldom large{own}",
+    "nobody knows {subject}; as a rule it is small{own}",
+)
+_USUAL = (
+    "no record exists of {subject}; it will be about what is usual",
+    "{subject} is not on file, but there is little unusual about it",
+    "as for {subject}, one can only go by what is common",
+)
+_USUAL_SPREAD = 0.5  # of the logarithm, about the spread of amounts that are told
+
 
 def points(s: Sketch[Any], low: int, high: int) -> Told:
     """A spread of a share in percentage points, a multiple of five within [low, high]."""
@@ -29,6 +45,12 @@ def tell_share(
     """
     tail = f" from one {each} to another" if each else ""
     own = f", independently for each {each}" if each else ""
+    if s.implicit:
+        s.implies()
+        says = s.rule(s.choose(_SMALL if rare else _OPEN).format(subject=subject, own=own))
+        ends = "low=0.03, high=0.5" if rare else "low=0.05, high=0.95"
+        s.draw(node, f"uniform({ends})", per=per or (), says=says)
+        return
     form = s.choose(("all", "range", "range", "spread", "spread"))
     if form == "all" and not rare:
         says = s.rule(
@@ -101,6 +123,8 @@ def tell_amount(
       The told middle.
     """
     tail = f" {scope}" if scope else ""
+    if s.implicit:
+        return _implied_amount(s, node, f"{subject}{tail}", middle, unit=unit, per=per)
     center = s.number(*middle, step)
     of = f" {unit}" if unit else ""
     if s.maybe():
@@ -129,5 +153,17 @@ def tell_amount(
             )
         )
         expr = f"gamma(mean={center.code}, shape={center.code}**2/{sd.code}**2)"
+    s.draw(node, expr, per=per or (), unit=unit, says=says)
+    return center
+
+
+def _implied_amount(
+    s: Sketch[Any], node: str, subject: str, middle: tuple[float, float], *, unit: str, per: str
+) -> Told:
+    """An amount whose middle is a hidden draw over what is plausible in the domain."""
+    says = s.rule(s.choose(_USUAL).format(subject=subject))
+    center = s.typical(*middle)
+    center.say(says)
+    expr = f"lognormal(median={center.code}, spread={_USUAL_SPREAD})"
     s.draw(node, expr, per=per or (), unit=unit, says=says)
     return center

@@ -7,13 +7,15 @@ added, from that world. So every number that is told is a number of the program.
 
 from __future__ import annotations
 
-import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from ppt_jax.authoring import wording
+from ppt_jax.authoring.draft import Draft, Knobs
+from ppt_jax.authoring.implied import Implied, implied_amount, implied_chance
 from ppt_jax.authoring.language import fix_articles, number, sentence
 from ppt_jax.authoring.names import pick_people, pick_town
 from ppt_jax.authoring.skins.skin import Skin
@@ -27,52 +29,6 @@ ItemT = TypeVar("ItemT")
 
 PRIOR_DRAWS = 1024
 """Size of the prior sample: draw 0 is the world, all of them set ranges and check plausibility."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Knobs:
-    """What the author config lets a motif do.
-
-    Attributes:
-      entities: smallest and largest number of people, items, places.
-      observations: smallest and largest number of observations.
-      told: "full" or "verbal" number wording.
-      chances: forms in which exact chances are worded, of `wording.CHANCE_FORMS`.
-      length: "short", "medium" or "long"; moves sizes within their ranges.
-    """
-
-    entities: tuple[int, int] = (2, 6)
-    observations: tuple[int, int] = (1, 12)
-    told: str = "full"
-    chances: tuple[str, ...] = wording.CHANCE_FORMS
-    length: str = "short"
-
-
-@dataclasses.dataclass(frozen=True)
-class Draft:
-    """What a motif wrote, before genre, asides and checks.
-
-    Attributes:
-      sets, model, given, ask: rows of the document, as `parse_scenario` reads them (asks have no
-        id yet; there may be more than a scenario keeps).
-      setting, rules, events: sentences that introduce, tell the program, tell what was seen.
-      in_order: the events must keep their order (time series).
-      truth: every scalar draw by flat name, observed ones as observed.
-      prior: prior samples of the observed draws by flat name.
-      people: names used, so that the frame uses others.
-    """
-
-    sets: tuple[dict[str, Any], ...]
-    model: tuple[dict[str, Any], ...]
-    given: tuple[dict[str, Any], ...]
-    ask: tuple[dict[str, Any], ...]
-    setting: tuple[str, ...]
-    rules: tuple[str, ...]
-    events: tuple[str, ...]
-    in_order: bool
-    truth: dict[str, float]
-    prior: dict[str, np.ndarray]
-    people: tuple[str, ...]
 
 
 class Sketch(Generic[SkinT]):
@@ -99,6 +55,8 @@ class Sketch(Generic[SkinT]):
         self._events: list[str] = []
         self._prior: dict[str, np.ndarray] = {}
         self._seen: dict[str, float] = {}
+        self._implied: list[tuple[dict[str, Any], Implied]] = []
+        self._told = "full"
 
     # ------------------------------------------------------------------ chance decisions
 
@@ -134,13 +92,47 @@ class Sketch(Generic[SkinT]):
         return int(draws[0] if self.maybe(0.35) else np.sort(draws)[which])
 
     def chance(self, low: float, high: float, *, form: str = "") -> Told:
-        """A probability in exact words, see `wording.pick_chance`."""
+        """A probability in exact words, see `wording.pick_chance`.
+
+        At told-level "implicit", where no form is asked for, it is a hidden draw over the range.
+        """
         knobs = self.knobs
-        return wording.pick_chance(self.rng, low, high, knobs.told, form=form, forms=knobs.chances)
+        if self.implicit and not form:
+            told = implied_chance(low, high, f"implied_{len(self._implied) + 1}")
+            return self._imply(low, high, told)
+        chance = wording.pick_chance(
+            self.rng, low, high, knobs.told, form=form, forms=knobs.chances
+        )
+        self._told = "verbal" if chance.form == "verbal" else self._told
+        return chance
 
     def number(self, low: float, high: float, step: float = 0.0) -> Told:
         """A plain number, see `wording.pick_number`."""
         return wording.pick_number(self.rng, low, high, step)
+
+    def typical(self, low: float, high: float, step: float = 0.0) -> Told:
+        """A number that only `wording.bell` prints and that the domain may imply.
+
+        A plain number, except at told-level "implicit", where it is a hidden draw over the range.
+        """
+        if not self.implicit:
+            return self.number(low, high, step)
+        told = implied_amount(low, high, f"implied_{len(self._implied) + 1}")
+        return self._imply(low, high, told)
+
+    @property
+    def implicit(self) -> bool:
+        """Whether numbers that the domain implies are left out; not after `simulate`."""
+        return self.knobs.told == "implicit" and not self._prior
+
+    def _imply(self, low: float, high: float, told: Implied) -> Implied:
+        self.draw(told.code, f"uniform(low={number(low)}, high={number(max(high, low + 0.01))})")
+        self._implied.append((self._model[-1], told))
+        return told
+
+    def implies(self) -> None:
+        """States that a rule leaves a number of the program to what the domain implies."""
+        self._told = "implicit"
 
     def people(self, count: int) -> list[str]:
         """New people's names."""
@@ -408,6 +400,7 @@ class Sketch(Generic[SkinT]):
 
     def finish(self) -> Draft:
         """The draft as frozen data."""
+        self._claim_implied()
         truth = {
             flat: float(values[0])
             for flat, values in self._prior.items()
@@ -425,7 +418,22 @@ class Sketch(Generic[SkinT]):
             truth={**truth, **self._seen},
             prior={flat: self._prior[flat] for flat in self._seen},
             people=tuple(self._people),
+            told=self._told,
         )
+
+    def _claim_implied(self) -> None:
+        """Gives each hidden draw the words that imply it; drops those that nothing uses."""
+        text = " ".join((*self._setting, *self._rules)).lower()
+        rows = (*self._model, *self._ask)
+        formulas = " ".join([*(row["expr"] for row in rows), *(g["that"] for g in self._given)])
+        for row, told in self._implied:
+            if not re.search(rf"\b{row['name']}\b", formulas):
+                self._model.remove(row)
+                self._draws.remove(row["name"])
+                continue
+            self._told = "implicit"
+            spoken = (fix_articles(words) for words in told.spoken)
+            row["says"] = next((words for words in spoken if words.lower() in text), "")
 
 
 def reference(node: str, *index: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ppt_jax.authoring.language import split_sentences
 from ppt_jax.authoring.wording import read_numbers
-from ppt_jax.scenario.document import Scenario
+from ppt_jax.scenario.document import ModelNode, Scenario
 from ppt_jax.scenario.expression import Binary, Expr, Label, Number, Unary, children, walk
 
 
@@ -60,20 +60,33 @@ def _check_numbers(scenario: Scenario) -> Iterator[Finding]:
     """Every number of the program stands in the story, and every number there in the program.
 
     0, 1 and 2 are structure (complements, squares); sizes of sets and of the evidence may be told.
+    At told-level "implicit" the numbers of draws that are told without any number may be untold.
     """
     program = {value for expr in _formulas(scenario) for value in constants(expr)}
+    implied = {
+        value
+        for node in scenario.model
+        if scenario.told == "implicit" and told_implicitly(node)
+        for value in constants(node.formula)
+    }
     story = _mask(scenario.story, (*scenario.asides, *_labels(scenario)))
     told = {reading.value for reading in read_numbers(story)}
     words = {reading.value for reading in read_numbers(story, verbal=True)}
     known = told | (words if scenario.told == "verbal" else set())
     for value in program:
-        if value not in (0.0, 1.0, 2.0) and not _holds(known, value):
+        if value not in (0.0, 1.0, 2.0) and not _holds(known | implied, value):
             yield Finding("c5_numbers", f"{value:g} is in the program, not in the story")
     structure = {0.0, 1.0, 2.0, float(len(scenario.given))}
     structure |= {float(len(named.members)) for named in scenario.sets}
     for value in told:
         if value not in structure and not _holds(program, value):
             yield Finding("c5_numbers", f"{value:g} is in the story, not in the program")
+
+
+def told_implicitly(node: ModelNode) -> bool:
+    """Whether a draw has words, and these words have no number but "one"."""
+    numbers = {reading.value for reading in read_numbers(node.says)}
+    return node.kind == "draw" and bool(node.says) and numbers <= {1.0}
 
 
 def _holds(values: set[float], value: float) -> bool:

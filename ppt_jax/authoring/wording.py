@@ -66,6 +66,10 @@ class Told:
             return with_article(f"{self.text.replace(' ', '-')} chance")
         return f"a chance of {self.text}"
 
+    def say(self, words: str) -> str:
+        """Takes note of words that tell it (`Implied` needs them) and returns them."""
+        return words
+
     def __str__(self) -> str:
         return self.text
 
@@ -190,6 +194,12 @@ _BELL = (
     "{subject} {follow} a bell curve around {mean}{unit}{scope} with a standard deviation of {sd}",
     "{subject} {vary}{scope} around a mean of {mean}{unit}, standard deviation {sd}",
 )
+_BELL_IMPLIED = (
+    "{subject} {differ}{scope} as one would expect, though no average is on record",
+    "{subject} {vary}{scope} within what is usual, along a bell curve",
+    "as to {subject}, it is what one finds elsewhere too, some more and some less{scope}",
+    "no figures have been kept for {subject}{scope}; the usual differences are to be expected",
+)
 
 
 def bell(
@@ -207,8 +217,8 @@ def bell(
     Args:
       rng: the scenario's generator.
       subject: noun phrase, e.g. "pulling power".
-      mean: told mean.
-      sd: told standard deviation, same unit as the mean.
+      mean: told mean, or implied (`Sketch.typical`); then the clause has no numbers.
+      sd: told standard deviation, same unit as the mean; implied where the mean is.
       unit: unit behind the mean, may be empty.
       scope: what the spread runs over, e.g. "across the club"; may be empty.
       plural: whether the subject is plural.
@@ -216,15 +226,20 @@ def bell(
     end = "" if plural else "s"
     verbs = {"average": f"average{end}", "centre": f"centre{end} on", "follow": f"follow{end}"}
     verbs["vary"] = "vary" if plural else "varies"
-    form = _BELL[int(rng.integers(len(_BELL)))]
-    return form.format(
+    verbs["differ"] = f"differ{end}"
+    implied = mean.form == "implied"
+    forms = _BELL_IMPLIED if implied else _BELL
+    clause = forms[int(rng.integers(len(forms)))].format(
         subject=subject,
-        mean=mean,
-        sd=sd,
+        mean="" if implied else mean,
+        sd="" if implied else sd,
         unit=f" {unit}" if unit else "",
         scope=f" {scope}" if scope else "",
         **verbs,
     )
+    for told in (mean, sd):
+        told.say(clause)
+    return clause
 
 
 # ---------------------------------------------------------------------------- reading back

@@ -20,7 +20,7 @@ from ppt_jax.inference.simulate import node_values, replay
 from ppt_jax.scenario.document import Scenario, parse_scenario, to_dict
 
 MOTIFS = tuple(all_motifs())
-CONFIG = AuthorConfig(asides=(0, 2), told=("full", "verbal"))
+CONFIG = AuthorConfig(asides=(0, 2), told=("full", "verbal", "implicit"))
 SEEDS = 20
 CALIBRATED = 60
 
@@ -127,7 +127,8 @@ def test_there_are_enough_motifs_families_and_skins() -> None:
     assert len(motifs) >= 20
     assert len({motif.family for motif in motifs}) >= 6
     assert {motif.family for motif in motifs} <= set(FAMILIES)
-    assert len(all_skins()) >= 30
+    assert len(all_skins()) >= 100
+    assert len(GENRES) >= 12
     used = {skin.name for motif in motifs for skin in motif.skins()}
     assert used == set(all_skins()), "a skin that no motif uses"
 

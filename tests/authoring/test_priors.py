@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ppt_jax.authoring.draft import Knobs
 from ppt_jax.authoring.priors import tell_amount, tell_share
-from ppt_jax.authoring.sketch import Knobs, Sketch
+from ppt_jax.authoring.sketch import Sketch
 from ppt_jax.authoring.skins import all_skins
 from ppt_jax.authoring.wording import read_numbers
 

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from ppt_jax.authoring.compose import Plan, write_scenario
+from ppt_jax.authoring.draft import Knobs
 from ppt_jax.authoring.motif import find_motifs
-from ppt_jax.authoring.sketch import Knobs
 from ppt_jax.authoring.wording import read_numbers
 from ppt_jax.inference.program import lower
 from ppt_jax.inference.simulate import node_values

@@ -31,8 +31,8 @@ def _introduce(s: Sketch[Contest], people: list[str]) -> None:
 
 def _level(s: Sketch[Any], mean: tuple[float, float], sd: tuple[float, float]) -> tuple[Told, Told]:
     """A mean and a standard deviation of at most a quarter of it, so amounts stay positive."""
-    centre = s.number(*mean)
-    return centre, s.number(sd[0], max(sd[0], min(sd[1], centre.value / 4)), 1)
+    centre = s.typical(*mean)
+    return centre, s.typical(sd[0], max(sd[0], min(sd[1], centre.value / 4)), 1)
 
 
 def _strength(s: Sketch[Contest], node: str, per: str) -> tuple[Told, Told]:
@@ -237,9 +237,9 @@ def exam_response(s: Sketch[Trial]) -> None:
     people = s.set("solver", s.people(s.entities(2, 4)))
     tasks = s.set("task", [f"{k.task} {letter}" for letter in "ABCD"[: s.observations(2, 3)]])
     s.setting(f"{s.place}, {join_words(people)} each tried {join_words(tasks)}")
-    mean, sd = s.number(40, 60, 5), s.number(6, 15, 1)
+    mean, sd = s.typical(40, 60, 5), s.typical(6, 15, 1)
     able = s.rule(bell(s.rng, k.ability, mean, sd, unit=k.unit, scope=f"across {k.solvers}"))
-    spread = s.number(6, 15, 1)
+    spread = s.typical(6, 15, 1)
     hard = s.rule(bell(s.rng, f"a {k.task}'s {k.hardness}", mean, spread, unit=k.unit))
     gap, odds = s.number(5, 15, 5), s.chance(0.7, 0.9)
     slope = f"log({odds.code}/(1-{odds.code}))/{gap.code}"

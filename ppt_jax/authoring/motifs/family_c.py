@@ -317,7 +317,7 @@ def instrument_offset(s: Sketch[Gauge]) -> None:
             )
         )
     )
-    mean, sd = s.number(*k.mean), s.number(*k.sd, 1)
+    mean, sd = s.typical(*k.mean), s.typical(*k.sd, 1)
     says = s.rule(bell(s.rng, f"the {k.bare}", mean, sd, unit=k.unit, scope=f"over all {k.cases}"))
     s.draw("level", f"normal(mean={mean.code}, sd={sd.code})", unit=k.unit, says=says)
     off = s.number(sd.value * 0.3, sd.value * 0.8, 1)
@@ -381,8 +381,8 @@ def reviews(s: Sketch[Critic]) -> None:
         f"{s.place}, the {k.reviewers} {join_words(people)} have judged the {k.works}"
         f" {join_words(works)}"
     )
-    mean = s.number(*k.mean, 1)
-    sd = s.number(k.sd[0], max(k.sd[0], min(k.sd[1], mean.value / 6)), 1)
+    mean = s.typical(*k.mean, 1)
+    sd = s.typical(k.sd[0], max(k.sd[0], min(k.sd[1], mean.value / 6)), 1)
     says = s.rule(bell(s.rng, f"the true quality of {k.works}", mean, sd, unit=k.unit))
     s.draw("quality", f"normal(mean={mean.code}, sd={sd.code})", per="work", unit=k.unit, says=says)
     lean, noise = (s.number(sd.value * low, sd.value, 1) for low in (0.5, 0.7))

@@ -318,8 +318,8 @@ def partial_pooling(s: Sketch[Scoring]) -> None:
             )
         )
     )
-    mean = s.number(*k.mean)
-    sd = s.number(k.sd[0], max(k.sd[0], min(k.sd[1], mean.value / 5)), step=1)
+    mean = s.typical(*k.mean)
+    sd = s.typical(k.sd[0], max(k.sd[0], min(k.sd[1], mean.value / 5)), step=1)
     groups = s.rule(
         bell(s.rng, f"the average {k.trait} of a group", mean, sd, unit=k.unit, scope="over groups")
     )

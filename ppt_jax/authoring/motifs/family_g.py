@@ -25,7 +25,7 @@ def preference(s: Sketch[Taste]) -> None:
             )
         )
     )
-    mean, sd = s.number(40, 60, 5), s.number(8, 14, 1)
+    mean, sd = s.typical(40, 60, 5), s.typical(8, 14, 1)
     liking = s.rule(
         bell(
             s.rng,
