@@ -30,13 +30,15 @@ class BudgetReached(UserError):
       budget: the budget's name, e.g. ``"max_cost"``.
       limit: what was allowed.
       used: what was used when no further request was sent.
+      more: what the next request could have used.
     """
 
-    def __init__(self, budget: str, limit: float, used: float) -> None:
-        self.budget, self.limit, self.used = budget, limit, used
+    def __init__(self, budget: str, limit: float, used: float, more: float = 0.0) -> None:
+        self.budget, self.limit, self.used, self.more = budget, limit, used, more
+        would = f", and the next request can take {more:g}" if more else ""
         super().__init__(
-            f"{budget}={limit:g} is reached ({used:g} used); every answer so far is kept, start "
-            f"the same command with a higher {budget} to go on"
+            f"{budget}={limit:g} is reached ({used:g} used{would}); every answer so far is kept, "
+            f"start the same command with a higher {budget} to go on"
         )
 
 
@@ -67,6 +69,7 @@ class Request:
       seed: for servers that take one; a wish, no promise.
       sample: index of the answer among independent answers to the same words; a new index asks
         anew.
+      options: further fields of the request, as the server knows them, e.g. ``{"top_p": 0.9}``.
       purpose: the stage that asks, for the accounting; not part of the key.
       context: what the words were made from, for back ends that are no language model (the offline
         author answers from it); never sent to a server, not part of the key.
@@ -80,6 +83,7 @@ class Request:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     sample: int = 0
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     purpose: str = ""
     context: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
@@ -107,18 +111,19 @@ class Request:
           >>> ask.key == dataclasses.replace(ask, sample=1).key
           False
         """
-        schema = None if self.schema is None else _json(self.schema, sort=False)
-        canonical = {
+        canonical: dict[str, Any] = {
             "form": _FORM,
             "model": self.model,
             "messages": [[message.role, message.content] for message in self.messages],
-            "schema": schema,
+            "schema": None if self.schema is None else _json(self.schema, sort=False),
             "temperature": float(self.temperature),
             "max_tokens": self.max_tokens,
             "stop": list(self.stop),
             "seed": self.seed,
             "sample": self.sample,
         }
+        if self.options:
+            canonical["options"] = dict(self.options)
         return hashlib.sha256(_json(canonical, sort=True).encode()).hexdigest()
 
 

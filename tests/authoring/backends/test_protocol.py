@@ -25,6 +25,7 @@ ASK = Request((Message("system", "Be brief."), Message("user", "Zoë?")), "m", S
         {"seed": 4},
         {"seed": None},
         {"sample": 1},
+        {"options": {"top_p": 0.9}},
     ],
 )
 def test_key_changes_with_whatever_changes_the_answer(change: dict) -> None:
