@@ -11,7 +11,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ppt_jax.authoring.backends.journal import Journal, Totals
 from ppt_jax.authoring.backends.protocol import BudgetReached, Request, Response
@@ -236,6 +236,22 @@ class Ledger:
         """Money spent, over the journal and this run."""
         with self._lock:
             return self._spent()[2]
+
+
+def known(
+    requests: Sequence[Request],
+    journal: Journal | None,
+    ledger: Ledger,
+    missing: list[Request],
+) -> Iterator[Response]:
+    """Yields what the journal answers; each other request is put into ``missing``, once."""
+    for request in {request.key: request for request in requests}.values():
+        found = journal.lookup(request.key) if journal is not None else None
+        if found is None:
+            missing.append(request)
+        else:
+            ledger.settle(request, found)
+            yield found
 
 
 def expense_table(expenses: list[Expense], *, accepted: int | None = None) -> str:

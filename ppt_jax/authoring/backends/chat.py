@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from ppt_jax.authoring.backends.budgets import Ledger
+from ppt_jax.authoring.backends.budgets import Ledger, known
 from ppt_jax.authoring.backends.completions import (
     LIMIT_FIELDS,
     SCHEMA_MODES,
@@ -149,15 +149,8 @@ class ChatBackend:
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Response]:
         """See `Backend`."""
-        unique = list({request.key: request for request in requests}.values())
-        missing = []
-        for request in unique:
-            found = self.journal.lookup(request.key) if self.journal is not None else None
-            if found is None:
-                missing.append(request)
-            else:
-                self.ledger.settle(request, found)
-                yield found
+        missing: list[Request] = []
+        yield from known(requests, self.journal, self.ledger, missing)
         for model in {request.model for request in missing if request.schema is not None}:
             self.capability(model)
         if missing:
