@@ -47,7 +47,8 @@ def check_source(config: ml_collections.ConfigDict) -> None:
     """Refuses to run a recipe for a released model whose weights were not given.
 
     Raises:
-      UserError: ``source.shape`` is there, ``source.path`` is not.
+      UserError: ``source.shape`` is there, ``source.path`` is not; or the directory holds no
+        model that can be read.
     """
     source = source_config(config)
     if source.shape and not source.path:
@@ -55,6 +56,10 @@ def check_source(config: ml_collections.ConfigDict) -> None:
             f"config.source.path is empty: the directory with the weights of {source.shape}; "
             "python -m launch.plan needs none"
         )
+    if source.path:
+        from ppt_jax.models.exchange import read_config
+
+        read_config(source.path)
 
 
 def model_config(config: ml_collections.ConfigDict, vocab_size: int) -> DecoderConfig:

@@ -242,8 +242,14 @@ def run_stage(
 
 
 def run_pipeline(config: ml_collections.ConfigDict, workdir: str) -> None:
-    """Runs every unfinished stage in order, then shows the short table and the report's path."""
+    """Runs every unfinished stage in order, then shows the short table and the report's path.
+
+    Raises:
+      UserError: as `run_stage`; what a later stage would refuse in the config or the source is
+        refused before the first one starts.
+    """
     check_config(config)
+    check_source(config)
     folder = Workdir(workdir, resolved(config))
     if folder.foreign_input():
         raise UserError(

@@ -8,7 +8,8 @@ import pytest
 from configs import llama3_8b_lora, llama3_70b_tpu
 from launch.plan import smallest
 from launch.source import planned_model
-from launch.stages import check_config
+from launch.stages import check_config, run_pipeline
+from ppt_jax.errors import UserError
 from ppt_jax.models.shapes import SHAPES, published
 from tests.launch.test_pipeline import ROOT
 
@@ -67,7 +68,7 @@ def test_memory_of_the_8b_model_by_hand() -> None:
     assert trained == pytest.approx(32 * rank * layer * 4 / 1e9, abs=2e-3)
 
 
-def test_what_cannot_be_planned_is_refused(tmp_path: pathlib.Path) -> None:
+def test_what_cannot_be_planned_is_refused() -> None:
     for flags, words in (
         (["--devices=6"], "do not fill 6 devices"),
         (["--chip=abacus"], "known are a100"),
@@ -79,17 +80,20 @@ def test_what_cannot_be_planned_is_refused(tmp_path: pathlib.Path) -> None:
         done = plan("--config=configs/llama3_8b_full.py", *flags)
         assert done.returncode == 2, (flags, done.stdout, done.stderr)
         assert words in done.stderr.splitlines()[0], done.stderr
-    run = subprocess.run(
-        [
-            *(sys.executable, "-m", "launch.pipeline", "--config=configs/llama3_8b_lora.py"),
-            f"--workdir={tmp_path}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 2
-    assert "config.source.path is empty" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("", "config.source.path is empty"), ("/nowhere", "/nowhere/config.json: no such file")],
+)
+def test_a_pipeline_without_its_model_is_refused_before_it_starts(
+    path: str, words: str, tmp_path: pathlib.Path
+) -> None:
+    config = llama3_8b_lora.get_config()
+    config.source.path = path
+    with pytest.raises(UserError, match=words):
+        run_pipeline(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_recipes_are_whole_configs() -> None:
