@@ -132,6 +132,7 @@ class Ledger:
         self._totals = dict(journal.totals()) if journal is not None else {}
         self._cached: dict[tuple[str, str], int] = {}
         self._held: dict[str, tuple[int, float]] = {}
+        self._held_tokens, self._held_money = 0, 0.0
 
     def price(self, model: str) -> Prices:
         """Prices of a model.
@@ -173,11 +174,7 @@ class Ledger:
         money = price.cost(prompt, request.max_tokens)
         with self._lock:
             spent = self._spent()
-            held = (
-                len(self._held),
-                sum(tokens for tokens, _ in self._held.values()),
-                math.fsum(money for _, money in self._held.values()),
-            )
+            held = len(self._held), self._held_tokens, self._held_money
             limits = self.budget.max_requests, self.budget.max_tokens, self.budget.max_cost
             names = ("max_requests", "max_tokens", "max_cost")
             wait = False
@@ -192,13 +189,15 @@ class Ledger:
             if wait:
                 return False
             self._held[request.key] = (tokens, money)
+            self._held_tokens += tokens
+            self._held_money += money
             return True
 
     def settle(self, request: Request, response: Response) -> None:
         """Books what a request used; a cached answer costs nothing."""
         group = request.purpose, request.model
         with self._lock:
-            self._held.pop(request.key, None)
+            self._free(request.key)
             if response.cached:
                 self._cached[group] = self._cached.get(group, 0) + 1
             else:
@@ -207,7 +206,12 @@ class Ledger:
     def release(self, request: Request) -> None:
         """Takes back what was set aside for a request that is given up."""
         with self._lock:
-            self._held.pop(request.key, None)
+            self._free(request.key)
+
+    def _free(self, key: str) -> None:
+        tokens, money = self._held.pop(key, (0, 0.0))
+        self._held_tokens -= tokens
+        self._held_money = self._held_money - money if self._held else 0.0  # no drift
 
     def _spent(self) -> tuple[int, int, float]:
         requests = sum(total.requests for total in self._totals.values())

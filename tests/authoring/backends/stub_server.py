@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from ppt_jax.authoring.backends.openai_sdk import OpenAIServer
 
@@ -66,9 +66,16 @@ class Stub:
         with self.lock:
             return self.script.pop(0) if self.script else answer()
 
+    def route(self, method: str, path: str, raw: bytes) -> dict:
+        """Answers whatever is no chat."""
+        return error(404, f"no {path}")
+
     def texts(self) -> list[str]:
         """The last message of every request, in order."""
         return [body["messages"][-1]["content"] for body in self.bodies]
+
+
+_S = TypeVar("_S", bound=Stub)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -80,9 +87,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
         pass
 
+    def do_GET(self) -> None:
+        stub = type(self).stub
+        self.reply(stub, stub.route("GET", self.path, b""))
+
     def do_POST(self) -> None:
         stub = type(self).stub
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        if not self.path.endswith("/chat/completions"):
+            self.reply(stub, stub.route("POST", self.path, raw))
+            return
+        body = json.loads(raw)
         with stub.lock:
             stub.bodies.append(body)
             stub.headers.append({k.lower(): v for k, v in self.headers.items()})
@@ -133,9 +148,12 @@ def _address() -> str:
 
 
 @contextlib.contextmanager
-def serving(script: list | Callable[[dict], dict] | None = None) -> Iterator[Stub]:
+def serving(
+    script: list | Callable[[dict], dict] | None = None, kind: type[_S] = Stub
+) -> Iterator[_S]:
     """A stub behind the server."""
-    stub = Handler.stub = Stub(script)
+    stub = kind(script)
+    Handler.stub = stub
     stub.url = _address()
     try:
         yield stub
