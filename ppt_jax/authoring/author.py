@@ -25,6 +25,7 @@ from ppt_jax.authoring.corpus import describe, duplicate_key
 from ppt_jax.authoring.draft import Knobs
 from ppt_jax.authoring.genres import find_genres
 from ppt_jax.authoring.motif import all_motifs
+from ppt_jax.authoring.mutations import MUTATIONS
 from ppt_jax.authoring.produce import Rejected, produce
 from ppt_jax.authoring.skins import all_skins
 from ppt_jax.authoring.splits import SPLITS, SplitPlan, plan_splits
@@ -63,6 +64,8 @@ class AuthorConfig:
       entities: smallest and largest number of people, items, places.
       observations: smallest and largest number of observations.
       asks: smallest and largest number of asks kept per scenario.
+      mutations: changes of the structure, names of `mutations.MUTATIONS` or "all"; none by default.
+      mutation_rate: chance of each of them, scenario by scenario.
       attempts: tries per scenario before its place stays empty.
       shards: files per split.
       processes: worker processes; 0 for one per CPU core. Does not change the result.
@@ -87,6 +90,8 @@ class AuthorConfig:
     entities: tuple[int, int] = (2, 6)
     observations: tuple[int, int] = (1, 12)
     asks: tuple[int, int] = (2, 4)
+    mutations: str | tuple[str, ...] = ()
+    mutation_rate: float = 0.25
     attempts: int = 40
     shards: int = 4
     processes: int = 0
@@ -118,6 +123,9 @@ class AuthorConfig:
             raise UserError(f"told: {self.told} is not made of {', '.join(TOLD)}")
         if not self.chances or not set(self.chances) <= set(CHANCE_FORMS):
             raise UserError(f"chances: {self.chances} is not made of {', '.join(CHANCE_FORMS)}")
+        object.__setattr__(self, "mutations", _mutations(self.mutations))
+        if not 0 <= self.mutation_rate <= 1:
+            raise UserError(f"mutation_rate: {self.mutation_rate} is not within 0 and 1")
         find_genres(self.genres)
         unknown = set(() if self.skins == "all" else self.skins) - set(all_skins())
         if unknown:
@@ -135,6 +143,17 @@ class AuthorConfig:
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _mutations(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of mutations in their fixed order; "all" for every one."""
+    names = _names(value)
+    if names == ("all",):
+        return MUTATIONS
+    unknown = set(names) - set(MUTATIONS)
+    if unknown:
+        raise UserError(f"mutations: unknown {sorted(unknown)}; known: {', '.join(MUTATIONS)}")
+    return tuple(name for name in MUTATIONS if name in names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,6 +320,7 @@ def make_plan(config: AuthorConfig, split: str, motif_name: str, number: int, at
         raise UserError(f"skins: none of {config.skins} suits the motif {motif_name!r}")
     genres = find_genres(config.genres)
     start = zlib.crc32(f"{config.seed} {split} {motif_name}".encode())
+    changes = np.random.default_rng(np.random.SeedSequence((*key, 4)))
     return Plan(
         id=f"{split}-{motif_name}-{number:05d}",
         motif=motif,
@@ -316,6 +336,9 @@ def make_plan(config: AuthorConfig, split: str, motif_name: str, number: int, at
         ),
         split=split,
         key=key,
+        mutations=tuple(
+            name for name in config.mutations if changes.random() < config.mutation_rate
+        ),
     )
 
 

@@ -246,6 +246,8 @@ def check_influence(
 ) -> list[Finding]:
     """c8: leaving out any one observation changes some answer, and is linked to an ask at all.
 
+    An observation whose words stand in an aside is declared to bear on nothing, and passed over.
+
     Reweighting shows it for an observation whose likelihood depends on something hidden. One whose
     own value feeds other nodes (a cause that became known) is measured again without it.
 
@@ -257,6 +259,8 @@ def check_influence(
     """
     findings = []
     for number, (given, linked) in enumerate(zip(scenario.given, _linked(scenario), strict=True)):
+        if given.says and any(given.says in aside for aside in scenario.asides):
+            continue
         influence = max((ask.influence_G[number] for ask in statistics.asks), default=0.0)
         if linked and influence >= config.min_influence:
             continue

@@ -12,6 +12,7 @@ from ppt_jax.authoring.asides import pick_asides
 from ppt_jax.authoring.draft import Draft, Knobs
 from ppt_jax.authoring.genres import Content, tell
 from ppt_jax.authoring.motif import Motif
+from ppt_jax.authoring.mutations import mutated_draft
 from ppt_jax.authoring.names import pick_people
 from ppt_jax.authoring.sketch import Sketch
 from ppt_jax.authoring.skins.skin import Skin
@@ -30,8 +31,8 @@ class Plan:
       asides: number of irrelevant sentences.
       knobs: structure, wording and length ranges.
       split: the split it is for.
-      seed: stored as provenance, with `key`.
-      key: the integers that seed the scenario's generator.
+      key: the integers that seed the scenario's generator, stored as provenance.
+      mutations: names of `mutations.MUTATIONS` to apply where the motif has a place for them.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Plan:
     knobs: Knobs
     split: str
     key: tuple[int, ...]
+    mutations: tuple[str, ...] = ()
 
     def generator(self) -> np.random.Generator:
         """The scenario's own generator, from `key` alone."""
@@ -69,9 +71,7 @@ def write_scenario(plan: Plan) -> Written:
       ScenarioError: the document is unsound (a bug of the motif; the author counts it).
     """
     rng = plan.generator()
-    sketch: Sketch[Any] = Sketch(plan.motif.name, plan.skin, plan.knobs, rng)
-    plan.motif.build(sketch)
-    draft = sketch.finish()
+    draft, mutated = _draft(plan, rng)
     content = " ".join((*draft.setting, *draft.rules, *draft.events, plan.skin.domain))
     asides = pick_asides(rng, plan.asides, content)
     story = tell(plan.genre, _arrange(draft, asides, plan.skin.domain, rng), rng)
@@ -82,7 +82,7 @@ def write_scenario(plan: Plan) -> Written:
         "motif": plan.motif.name,
         "domain": plan.skin.domain,
         "story": story,
-        "asides": [aside for aside in asides if aside in story],
+        "asides": [*asides, *(_fitted(text, story) for text in draft.declared)],
         "sets": list(draft.sets),
         "model": _with_spans(draft.model, story),
         "given": _with_spans(draft.given, story),
@@ -94,9 +94,25 @@ def write_scenario(plan: Plan) -> Written:
         "split": plan.split,
         "evidence": "simulated",
         "truth": draft.truth,
-        "provenance": {"author": "offline", "key": list(plan.key)},
+        "provenance": {
+            "author": "offline",
+            "key": list(plan.key),
+            **({"mutations": list(mutated)} if mutated else {}),
+        },
     }
     return Written(parse_scenario(document), draft.prior)
+
+
+def _draft(plan: Plan, rng: np.random.Generator) -> tuple[Draft, tuple[str, ...]]:
+    """What the motif writes, and the names of the mutations that were applied."""
+    if plan.mutations:
+        own = np.random.default_rng(np.random.SeedSequence((*plan.key, 3)))
+        rngs = (rng, plan.generator(), own)
+        found = mutated_draft(plan.motif, plan.skin, plan.knobs, rngs, plan.mutations)
+        return found.draft, found.applied
+    sketch: Sketch[Any] = Sketch(plan.motif.name, plan.skin, plan.knobs, rng)
+    plan.motif.build(sketch)
+    return sketch.finish(), ()
 
 
 def _arrange(draft: Draft, asides: Sequence[str], domain: str, rng: np.random.Generator) -> Content:
@@ -113,10 +129,11 @@ def _arrange(draft: Draft, asides: Sequence[str], domain: str, rng: np.random.Ge
 
 
 def _with_spans(rows: Sequence[dict[str, Any]], story: str) -> list[dict[str, Any]]:
-    """Rows with `says` as it stands in the story (a sentence may have raised its first letter)."""
-    fitted = []
-    for row in rows:
-        says = row["says"]
-        raised = says[:1].upper() + says[1:]
-        fitted.append({**row, "says": raised if says not in story and raised in story else says})
-    return fitted
+    """Rows with `says` as it stands in the story."""
+    return [{**row, "says": _fitted(row["says"], story)} for row in rows]
+
+
+def _fitted(says: str, story: str) -> str:
+    """Words as they stand in the story, whose sentences may have raised their first letter."""
+    raised = says[:1].upper() + says[1:]
+    return raised if says not in story and raised in story else says

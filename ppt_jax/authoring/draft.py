@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ppt_jax.authoring import wording
+from ppt_jax.scenario.document import ModelNode, NamedSet, Scenario
+from ppt_jax.scenario.expression import parse_expression
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,16 @@ class Knobs:
 
 
 @dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A quantity that a motif asks about: node, set members, its noun phrase, its unit."""
+
+    node: str
+    index: tuple[str, ...]
+    what: str
+    unit: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Draft:
     """What a motif wrote, before genre, asides and checks.
 
@@ -42,6 +55,7 @@ class Draft:
       prior: prior samples of the observed draws by flat name.
       people: names used, so that the frame uses others.
       told: the told-level that came about: "full" where no number was told otherwise.
+      declared: words of events that bear on nothing that is asked, and are declared as asides.
     """
 
     sets: tuple[dict[str, Any], ...]
@@ -56,3 +70,40 @@ class Draft:
     prior: dict[str, np.ndarray]
     people: tuple[str, ...]
     told: str
+    declared: tuple[str, ...] = ()
+
+
+def as_program(
+    motif: str, domain: str, sets: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
+) -> Scenario:
+    """The program of a draft, without evidence and questions, to be simulated.
+
+    Args:
+      motif: its name.
+      domain: what the domain is called.
+      sets: rows of the document's sets.
+      rows: rows of its model.
+    """
+    return Scenario(
+        schema="scenario/1",
+        id="draft",
+        motif=motif,
+        domain=domain,
+        story="",
+        asides=(),
+        sets=tuple(NamedSet(row["name"], tuple(row["members"])) for row in sets),
+        model=tuple(
+            ModelNode(
+                row["name"],
+                tuple(row["per"]),
+                row["kind"],
+                row["expr"],
+                row["unit"],
+                row["says"],
+                parse_expression(row["expr"], kind=row["kind"]),
+            )
+            for row in rows
+        ),
+        given=(),
+        ask=(),
+    )

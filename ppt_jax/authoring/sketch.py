@@ -8,21 +8,20 @@ added, from that world. So every number that is told is a number of the program.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from ppt_jax.authoring import wording
-from ppt_jax.authoring.draft import Draft, Knobs
+from ppt_jax.authoring.draft import Draft, Knobs, Quantity, as_program
 from ppt_jax.authoring.implied import Implied, implied_amount, implied_chance
 from ppt_jax.authoring.language import fix_articles, number, sentence
 from ppt_jax.authoring.names import pick_people, pick_town
 from ppt_jax.authoring.skins.skin import Skin
 from ppt_jax.authoring.wording import Told
 from ppt_jax.inference.simulate import sample_prior
-from ppt_jax.scenario.document import ModelNode, NamedSet, Scenario
-from ppt_jax.scenario.expression import parse_expression
+from ppt_jax.scenario.document import flat_name
 
 SkinT = TypeVar("SkinT", bound=Skin)
 ItemT = TypeVar("ItemT")
@@ -38,10 +37,38 @@ class Sketch(Generic[SkinT]):
       rng: the scenario's own generator.
       skin: the words of the domain.
       knobs: the ranges that the config allows.
+      sightings: flat names of the draws that `see` and `see_pick` were called for, in order.
+      looked: flat names whose value in the world the motif looked at by itself.
+      quantities: what `ask_value` asked about.
     """
 
-    def __init__(self, motif: str, skin: SkinT, knobs: Knobs, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        motif: str,
+        skin: SkinT,
+        knobs: Knobs,
+        rng: np.random.Generator,
+        *,
+        rewrite: Callable[[Sketch[Any]], None] | None = None,
+        hidden: Mapping[str, str] | None = None,
+    ) -> None:
+        """An empty sketch.
+
+        Args:
+          motif: its name.
+          skin: see the class.
+          knobs: see the class.
+          rng: see the class.
+          rewrite: changes the program (`rows`, `rules`) before the world is drawn.
+          hidden: flat names of draws that `see` and `see_pick` do not observe, with the words that
+            stand in place of their values.
+        """
         self.motif, self.skin, self.knobs, self.rng = motif, skin, knobs, rng
+        self.sightings: list[str] = []
+        self.looked: set[str] = set()
+        self.quantities: list[Quantity] = []
+        self._rewrite, self._hidden = rewrite, dict(hidden or {})
+        self._declared: list[str] = []
         self.town = pick_town(rng)
         self.in_order = False
         self._people: list[str] = []
@@ -203,43 +230,34 @@ class Sketch(Generic[SkinT]):
 
     # ------------------------------------------------------------------ the world
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The nodes so far, as rows of the document, for `rewrite`."""
+        return self._model
+
+    @property
+    def rules(self) -> list[str]:
+        """The sentences of the program so far."""
+        return self._rules
+
     def simulate(self) -> None:
         """Draws the world (and a prior sample) from the program; afterwards `see` and ask."""
-        model = tuple(
-            ModelNode(
-                row["name"],
-                tuple(row["per"]),
-                row["kind"],
-                row["expr"],
-                row["unit"],
-                row["says"],
-                parse_expression(row["expr"], kind=row["kind"]),
-            )
-            for row in self._model
-        )
-        sets = tuple(NamedSet(name, tuple(members)) for name, members in self._sets.items())
-        program = Scenario(
-            schema="scenario/1",
-            id="draft",
-            motif=self.motif,
-            domain=self.skin.domain,
-            story="",
-            asides=(),
-            sets=sets,
-            model=model,
-            given=(),
-            ask=(),
-        )
+        if self._rewrite:
+            self._rewrite(self)
+        program = as_program(self.motif, self.skin.domain, self._set_rows(), self._model)
         self._prior = sample_prior(program, self.rng, PRIOR_DRAWS)
 
     def value(self, node: str, *index: str, digits: int = 6) -> float:
         """A node's value in the world, rounded; `index` are set members."""
+        self.looked.add(flat_name(node, index))
+        return self._world(node, *index, digits=digits)
+
+    def _world(self, node: str, *index: str, digits: int = 6) -> float:
         return round(float(self.samples(node, *index)[0]), digits) + 0.0
 
     def samples(self, node: str, *index: str) -> np.ndarray:
         """A node's prior sample, e.g. to choose a threshold; the world is its first entry."""
-        flat = f"{node}[{','.join(index)}]" if index else node
-        return np.asarray(self._prior[flat], dtype=np.float64)
+        return np.asarray(self._prior[flat_name(node, index)], dtype=np.float64)
 
     def member(self, node: str, of: str, *index: str) -> str:
         """The member that a pick-draw took in the world."""
@@ -257,30 +275,48 @@ class Sketch(Generic[SkinT]):
         Returns:
           The words with the number filled in; put them into an `event`.
         """
-        value = self.value(node, *index, digits=digits)
+        if mark := self._unseen(node, index):
+            return self._miss(node, fix_articles(says.format(mark)))
+        value = self._world(node, *index, digits=digits)
         span = fix_articles(says.format(number(value)))
         self._observe(node, index, value, number(value), span)
         return span
 
     def see_yes(self, yes: str, no: str, node: str, *index: str) -> str:
         """Observes a yes/no draw: the words for the way it came out are returned."""
-        value = self.value(node, *index)
+        value = self._world(node, *index)
         span = fix_articles(yes if value else no)
         self._observe(node, index, value, number(value), span)
         return span
 
     def see_pick(self, says: str, node: str, of: str, *index: str) -> str:
         """Observes a pick-draw; ``{}`` in `says` is replaced by the member."""
-        member = self.member(node, of, *index)
+        if mark := self._unseen(node, index):
+            return self._miss(node, fix_articles(says.format(mark)))
+        value = self._world(node, *index)
+        member = self._sets[of][int(value)]
         span = fix_articles(says.format(member))
-        self._observe(node, index, self.value(node, *index), repr(member), span)
+        self._observe(node, index, value, repr(member), span)
+        return span
+
+    def _unseen(self, node: str, index: tuple[str, ...]) -> str:
+        """The words in place of a value that is not observed; "" when it is."""
+        self.sightings.append(flat_name(node, index))
+        return self._hidden.get(self.sightings[-1], "")
+
+    def _miss(self, node: str, span: str) -> str:
+        """Words of an observation that was not made; they tell its node, or nothing."""
+        row = next(row for row in self._model if row["name"] == node)
+        if row["per"] or row["says"] not in span:
+            self._declared.append(span)
+        else:
+            row["says"] = span
         return span
 
     def _observe(
         self, node: str, index: tuple[str, ...], value: float, code: str, span: str
     ) -> None:
-        flat = f"{node}[{','.join(index)}]" if index else node
-        self._seen[flat] = value
+        self._seen[flat_name(node, index)] = value
         self._given.append({"that": f"{reference(node, *index)} == {code}", "says": span})
 
     def fact(self, that: str, says: str) -> str:
@@ -314,6 +350,7 @@ class Sketch(Generic[SkinT]):
           floor: the quantity cannot be below (0 for a count); used for the automatic range.
           ceiling: the quantity cannot be above.
         """
+        self.quantities.append(Quantity(node, index, what, unit))
         ends = wording.round_range(self.samples(node, *index), floor=floor, ceiling=ceiling)
         inside = f", in {unit}" if unit else ""
         text = self.choose(
@@ -419,6 +456,7 @@ class Sketch(Generic[SkinT]):
             prior={flat: self._prior[flat] for flat in self._seen},
             people=tuple(self._people),
             told=self._told,
+            declared=tuple(self._declared),
         )
 
     def _claim_implied(self) -> None:
