@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 WORKDIR ?= runs/quickstart
 TEST_WORKERS ?= 2
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+# Stages and test workers share small programs too, which are most of what they compile.
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.1
 
 .PHONY: quickstart test lint format types setup clean
 
