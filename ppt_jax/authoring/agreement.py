@@ -29,7 +29,6 @@ from ppt_jax.inference.posterior import (
     AskPosterior,
     Posterior,
     PosteriorError,
-    option_names,
     posterior,
 )
 from ppt_jax.scenario.document import Ask, Scenario
@@ -154,7 +153,7 @@ def compare_programs(
             return Agreement((), error.reason, f"{('first', 'second')[number]} program: {error}")
     noise = sum(1.0 / one.ess for one in found)
     compared = tuple(
-        _compare((first, second), pair, (found[0].asks[place], found[1].asks[place]), noise, config)
+        _compare(pair, (found[0].asks[place], found[1].asks[place]), noise, config)
         for place, pair in enumerate(pairs)
     )
     apart = [ask for ask in compared if not ask.agrees]
@@ -183,7 +182,7 @@ def _matched(first: Scenario, second: Scenario) -> tuple[list[tuple[Ask, Ask]], 
             unmatched.append(f"ask {ask.id!r} has no partner")
         elif other.kind != ask.kind:
             unmatched.append(f"ask {ask.id!r} is a {ask.kind} here and a {other.kind} there")
-        elif ask.kind == "choice" and _order(first, second, ask, other) is None:
+        elif ask.kind == "choice" and _order(ask, other) is None:
             unmatched.append(f"ask {ask.id!r} has other options there")
         else:
             pairs.append((ask, dataclasses.replace(other, low=ask.low, high=ask.high)))
@@ -194,17 +193,16 @@ def _plain(text: str) -> str:
     return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
 
 
-def _order(first: Scenario, second: Scenario, ask: Ask, other: Ask) -> list[int] | None:
+def _order(ask: Ask, other: Ask) -> list[int] | None:
     """For each option of the first, its place among the second's; None where they differ."""
-    names = [_plain(name) for name in option_names(first, ask)]
-    places = {_plain(name): place for place, name in enumerate(option_names(second, other))}
+    names = [_plain(name) for name in ask.options]
+    places = {_plain(name): place for place, name in enumerate(other.options)}
     if len(places) != len(names) or set(places) != set(names):
         return None
     return [places[name] for name in names]
 
 
 def _compare(
-    documents: tuple[Scenario, Scenario],
     pair: tuple[Ask, Ask],
     answers: tuple[AskPosterior, AskPosterior],
     noise: float,
@@ -215,7 +213,7 @@ def _compare(
     means = (mine.mean, theirs.mean)
     shift = math.nan
     if ask.kind == "choice":
-        order = _order(*documents, ask, other)
+        order = _order(ask, other)
         assert order is not None
         q_B = q_B[order]
         means = (float(p_B[-1]), float(q_B[-1]))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -124,7 +123,7 @@ def _exact(scenario: Scenario, program: Program) -> Posterior:
     for number, ask in enumerate(scenario.ask):
         x, w = model.asks[number].array.reshape(-1), known[number].reshape(-1)
         y, q = model.ask_priors[number].array.reshape(-1), prior[number].reshape(-1)
-        asks.append(_ask_posterior(scenario, ask, x, w, y, q))
+        asks.append(_ask_posterior(ask, x, w, y, q))
     seen = {v for part in model.givens for v in part.scope}
     parts = [*factored.usable(factored.upstream(model, seen)), *factored.usable(model.givens)]
     plan = elimination.plan_order(model.sizes, [f.scope for f in parts], max_cost=MAX_CELLS)
@@ -171,7 +170,7 @@ def _weighted(
         x_P, y_P = (np.concatenate([part[side][place] for part in found]) for side in (0, 1))
         if not np.isfinite(x_P[w_P > 0]).all() or not np.isfinite(y_P).all():
             raise PosteriorError("nonfinite_program", f"ask {ask.id!r} cannot be computed")
-        asks.append(_ask_posterior(scenario, ask, x_P, w_P, y_P, even_P))
+        asks.append(_ask_posterior(ask, x_P, w_P, y_P, even_P))
     error = math.sqrt(max(1.0 / ess - 1.0 / done, 0.0))
     return Posterior(tuple(asks), ess, log_evidence, error)
 
@@ -190,16 +189,14 @@ def _normalised(log_P: Array) -> tuple[Array, float]:
     return w_P / total, top + math.log(total / len(log_P))
 
 
-def _ask_posterior(
-    scenario: Scenario, ask: Ask, x: Array, w: Array, y: Array, q: Array
-) -> AskPosterior:
+def _ask_posterior(ask: Ask, x: Array, w: Array, y: Array, q: Array) -> AskPosterior:
     """One ask from weighted values, posterior `x` with `w` and prior `y` with `q`."""
     x, w, y, q = x[w > 0], w[w > 0], y[q > 0], q[q > 0]
     if ask.kind == "rank":
         x, y = (100.0 * _prior_cdf(y, q, values) for values in (x, y))
         cells = _cells(ANSWERS, x, w, 0.0, 1.0), _cells(ANSWERS, y, q, 0.0, 1.0)
     elif ask.kind == "choice":
-        count = len(option_names(scenario, ask))
+        count = len(ask.options)
         cells = _cells(count, x, w, 0.0, 1.0), _cells(count, y, q, 0.0, 1.0)
     else:
         low, high = (ask.low, ask.high) if ask.kind == "value" else (0.0, 1.0)
@@ -224,18 +221,3 @@ def _prior_cdf(y: Array, q: Array, x: Array) -> Array:
     below = upto[np.searchsorted(points, x, side="left")]
     through = upto[np.searchsorted(points, x, side="right")]
     return np.asarray(np.clip(0.5 * (below + through) / upto[-1], 0.0, 1.0), np.float64)
-
-
-def option_names(scenario: Scenario, ask: Ask) -> Sequence[str]:
-    """The options of a `choice` in the order of its answer cells; no and yes where none are named.
-
-    Args:
-      scenario: the document.
-      ask: one of its asks, of kind `choice`.
-    """
-    if ask.options:
-        return ask.options
-    name = getattr(ask.formula, "name", None)
-    node = next((node for node in scenario.model if node.name == name), None)
-    over = getattr(node.formula, "set", None) if node is not None else None
-    return scenario.members(over) if over else ("no", "yes")

@@ -9,7 +9,7 @@ import pytest
 
 from ppt_jax.inference.discrete_route import discrete_route
 from ppt_jax.inference.labels import LabelConfig, total_variation
-from ppt_jax.inference.posterior import PosteriorError, option_names, posterior
+from ppt_jax.inference.posterior import PosteriorError, posterior
 from ppt_jax.inference.routes import prepare
 from ppt_jax.inference.weighting64 import weighting64_route
 from ppt_jax.scenario.document import Scenario, parse_scenario
@@ -108,21 +108,6 @@ def test_what_has_no_posterior_says_so() -> None:
     with pytest.raises(PosteriorError) as refused:
         posterior(broken, np.random.default_rng(0))
     assert refused.value.reason == "nonfinite_program"
-
-
-def test_options_are_named() -> None:
-    picked = document(
-        sets=[{"name": "jar", "members": ["red", "blue"]}],
-        model=[{"name": "which", "kind": "draw", "expr": "pick(jar)"}],
-        ask=[
-            {"id": "q1", "kind": "choice", "expr": "which", "text": "Which?"},
-            {"id": "q2", "kind": "choice", "expr": "which == 'red'", "text": "Red?"},
-        ],
-    )
-    assert [tuple(option_names(picked, ask)) for ask in picked.ask] == [
-        ("red", "blue"),
-        ("no", "yes"),
-    ]
 
 
 def test_jax_is_not_imported() -> None:

@@ -1,0 +1,1 @@
+"""Scenarios by a language model: plan, imagine, formalise, simulate, tell, rebuild, keep."""
