@@ -102,7 +102,7 @@ class LLMAuthorConfig:
     repairs: int = 2
     retries: int = 3
     worlds: int = 48
-    in_flight: int = 64
+    in_flight: int = 256
     shards: int = 1
     finish: bool = False
     novelty: float = 0.8

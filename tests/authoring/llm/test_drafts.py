@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ppt_jax.authoring.backends.json_answers import violations
 from ppt_jax.authoring.llm import schemas
 from ppt_jax.authoring.llm.drafts import Draft, check_draft, read_draft
 from tests.authoring.llm.programs import PLAN, edited, ferry
@@ -23,7 +24,7 @@ def refusal(data: dict[str, Any]) -> str:
 
 
 def test_a_sound_answer_becomes_a_draft() -> None:
-    assert list(schemas.problems(schemas.FORMALISE, ferry())) == []
+    assert violations(ferry(), schemas.FORMALISE) == []
     made = draft(ferry())
     assert [one.kind for one in made.observe] == [
         "reading", "reading", "reading", "reading", "event", "contest",
@@ -88,7 +89,7 @@ def test_chosen_evidence_comes_with_its_values() -> None:
     data = ferry()
     del data["observe"]
     data["given"] = [{"that": "late['Monday'] == 4", "means": "Four on Monday"}]
-    assert list(schemas.problems(schemas.FORMALISE_CHOSEN, data)) == []
+    assert violations(data, schemas.FORMALISE_CHOSEN) == []
     made = draft(data)
     assert made.observe == ()
     assert made.given_means == ("Four on Monday",)
