@@ -62,8 +62,8 @@ def visit(
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    test, validation, labels = make_corpus(25, story=HOSTILE, question=HOSTILE)
-    found = evaluate(test, validation, labels, EvaluationConfig(replicates=50))
+    test, validation, labels = make_corpus(40, story=HOSTILE, question=HOSTILE)
+    found = evaluate(test, validation, labels, EvaluationConfig(replicates=100))
     history = [{"phase": "ppt", "step": s, "loss": 3.0 / (1 + s)} for s in range(200)]
     inputs = ReportInputs(evaluation=found, title=HOSTILE, header={"run": HOSTILE}, history=history)
     path = tmp_path_factory.mktemp("page") / "report.html"
