@@ -10,7 +10,6 @@ from ppt_jax.authoring.skins.arrivals import Arrival
 from ppt_jax.authoring.skins.attempts import Attempt
 from ppt_jax.authoring.skins.blends import Blend
 from ppt_jax.authoring.skins.lifetimes import Lifetime
-from ppt_jax.authoring.skins.populations import Fleet, Wildlife
 from ppt_jax.authoring.skins.tricks import Trick
 from ppt_jax.authoring.skins.waits import Wait
 from ppt_jax.authoring.wording import Told
@@ -352,109 +351,6 @@ def lifespan(s: Sketch[Lifetime]) -> None:
         s.ask_yes("longer_kind", f"Is this {k.item} of the {k.kinds[1]} kind?")
 
 
-def serial_numbers(s: Sketch[Fleet]) -> None:
-    """Numbers from 1 to an unknown size; a few were seen."""
-    k = s.skin
-    s.setting(
-        s.choose(
-            (
-                f"{s.place}, each {k.item} has a number {k.worn}, from 1 up without gaps",
-                f"Each {k.item} {s.place} carries a number {k.worn}; the numbers run from 1 up"
-                " without gaps",
-            )
-        )
-    )
-    if s.maybe(0.4):
-        low, high = s.number(k.size[0] * 0.5, k.size[0], 10), s.number(k.size[1], 2 * k.size[1], 50)
-        says = s.rule(
-            f"The size of {k.whole} is anything from {low} to {high}, all sizes equally likely"
-        )
-        s.draw("size", f"uniform(low={low.code}, high={high.code})", unit=k.items, says=says)
-    else:
-        tell_amount(s, "size", f"the size of {k.whole}", k.size, unit=k.items, step=10)
-    s.let("whole", "max(1, round(size))", unit=k.items)
-    law = s.rule(
-        s.choose(
-            (
-                "Every number is equally likely to turn up, each time anew",
-                "Each time, all numbers have the same chance of being the one that is seen",
-            )
-        )
-    )
-    count = s.observations(2, 5)
-    names = s.set("sight", [f"{ordinal(place)} sighting" for place in range(1, count + 1)])
-    expr = "uniform(low=1/(1+1), high=whole+1/(1+1))"
-    s.draw("seen", expr, per="sight", says=law)
-    s.draw("next_seen", expr)
-    s.simulate()
-    s.in_order = True
-    for place, name in enumerate(names):
-        lead = "" if place == 0 else s.choose(("then ", "later ", "after that "))
-        s.event(lead + s.see(f"number {{}} {k.met} ({name})", "seen", name))
-    top = max(s.value("seen", name, digits=0) for name in names)
-    s.ask_value("whole", what=f"the size of {k.whole}", floor=0)
-    s.ask_value("next_seen", what=f"the number on the next {k.item} that is seen", floor=0)
-    s.ask_chance(f"max(0, 1 - {number(top)}/whole)", f"the next number is above {number(top)}")
-    bar = number(5 * round(top * float(s.rng.uniform(1.15, 1.6)) / 5))
-    s.ask_yes(f"whole > {bar}", f"Is the size of {k.whole} more than {bar}?")
-    s.ask_rank(
-        "whole", who="this one", group="such collections", lowest="smallest", highest="largest"
-    )
-
-
-def mark_recapture(s: Sketch[Wildlife]) -> None:
-    """Some animals carry marks; the marked share of later catches tells how many there are."""
-    k = s.skin
-    marks = s.number(20, 80, 5)
-    s.setting(
-        s.choose(
-            (
-                f"{s.place}, the number of {k.animals} is to be estimated",
-                f"How many {k.animals} live {s.place}? Nobody can count them all",
-            )
-        )
-    )
-    tell_amount(
-        s, "unmarked", f"the number of {k.animals} without a mark", k.size, unit=k.animals, step=10
-    )
-    marked = s.rule(f"Besides these, exactly {marks} {k.animals} {k.home} have been {k.marked}")
-    s.let("in_all", f"{marks.code} + unmarked", unit=k.animals, says=marked)
-    s.let("marked_p", f"{marks.code} / ({marks.code} + unmarked)")
-    s.rule(
-        f"Each {k.animal} is let go at once, so the next one {k.caught} may again be any of them"
-    )
-    count = s.observations(1, 3)
-    rounds = [f"{ordinal(place)} {k.round}" for place in range(1, count + 1)]
-    sizes = [s.number(10, 40, 1) for _ in rounds]
-    for place, size in enumerate(sizes):
-        s.draw(f"again_{place}", f"successes(n={size.code}, p=marked_p)")
-    more = s.number(10, 20, 5)
-    plan = s.rule(f"On a last {k.round}, {more} are to be {k.caught}")
-    s.draw("later", f"successes(n={more.code}, p=marked_p)", says=plan)
-    s.simulate()
-    s.in_order = True
-    for place, (name, size) in enumerate(zip(rounds, sizes, strict=True)):
-        span = s.choose(
-            (
-                f"in the {name}, {size} were {k.caught}, {{}} of them with a mark",
-                f"the {name} brought {size} {k.animals}, and {{}} of them had a mark",
-            )
-        )
-        s.event(s.see(span, f"again_{place}"))
-    s.ask_value("in_all", what=f"the number of all {k.animals}, marked or not", floor=0)
-    s.ask_chance("marked_p", f"the next {k.animal} {k.caught} has a mark")
-    s.ask_value(
-        "later", what=f"the number with a mark among the {more} of the last {k.round}",
-        low=0, high=more.value,
-    )  # fmt: skip
-    bar = s.number(marks.value + k.size[0], marks.value + k.size[1], 10)
-    s.ask_yes(f"in_all > {bar.code}", f"Are there more than {bar} {k.animals} in all?")
-    s.ask_rank(
-        "unmarked", who="this one", group="such places",
-        lowest="fewest unmarked", highest="most unmarked",
-    )  # fmt: skip
-
-
 def blend_share(s: Sketch[Blend]) -> None:
     """The share of one origin in a mixed lot, seen through a trait that both have."""
     k = s.skin
@@ -511,7 +407,5 @@ MOTIFS = (
     Motif("broken_counter", "D", Arrival, broken_counter),
     Motif("waiting_time", "D", Wait, waiting_time),
     Motif("lifespan", "D", Lifetime, lifespan),
-    Motif("serial_numbers", "D", Fleet, serial_numbers),
-    Motif("mark_recapture", "D", Wildlife, mark_recapture),
     Motif("blend_share", "D", Blend, blend_share),
 )

@@ -218,6 +218,49 @@ def _ask_rule_about(s: Sketch[Tray], things: list[str], seen: list[str]) -> None
     )
 
 
+def taught_or_found(s: Sketch[Tray]) -> None:
+    """Chosen by someone who knows the rule, or met by chance: strong against weak sampling."""
+    k = s.skin
+    things, allows = _declare_rule(s)
+    knows = s.chance(0.4, 0.75)
+    says = s.rule(
+        s.choose(
+            (
+                f"With {knows.chance()} the {k.things} are shown by a teacher who knows the rule"
+                " and each time draws one of those that it allows, otherwise by a stranger who"
+                f" each time draws one of all {len(things)}; all draws have equal chances",
+                f"{k.things} are shown one at a time, drawn with equal chances, and the same may"
+                f" come again: with {knows.chance()} by a teacher, who knows the rule and draws"
+                f" only from what it allows, otherwise by a stranger, who draws from all"
+                f" {len(things)}",
+            )
+        )
+    )
+    s.draw("taught", f"yes(p={knows.code})", says=says)
+    s.let("offer", "fits[thing] if taught else 1", per="thing", says=says)
+    weights = ", ".join(f"offer[{thing!r}]" for thing in things)
+    turns = s.set("turn", [ordinal(place) for place in range(1, s.observations(1, 3) + 1)])
+    s.draw("shown", f"pick(thing, weights=[{weights}])", per="turn")
+    s.let("allowed", "total(fits[thing], thing)")
+    s.simulate()
+    s.in_order = True
+    seen: list[str] = []
+    for turn in turns:
+        span = s.see_pick(f"in the {turn} turn the {{}} was shown", "shown", "thing", turn)
+        thing = s.member("shown", "thing", turn)
+        fits = int(s.value("fits", thing))
+        what = f"the {k.ruler} {k.took} it" if fits else f"the {k.ruler} left it alone"
+        if thing not in seen and 0 < sum(thing in allowed for allowed in allows) < len(allows):
+            what = s.fact(f"{reference('fits', thing)} == {fits}", what)
+        s.event(f"{span}, and {what}")
+        seen.append(thing)
+    _ask_rule_about(s, things, seen)
+    s.ask_yes("taught", f"Are the {k.things} shown by the teacher?")
+    s.ask_chance(
+        f"1 if taught else allowed / {len(things)}", f"the {k.ruler} {k.takes} what is shown next"
+    )
+
+
 def rule_with_exceptions(s: Sketch[Tray]) -> None:
     """A hidden rule that is now and then broken: what is offered, taken and left."""
     k = s.skin
@@ -433,6 +476,7 @@ MOTIFS = (
     Motif("cluster_membership", "E", Sort, cluster_membership),
     Motif("rule_game", "E", Tray, rule_game),
     Motif("rule_with_exceptions", "E", Tray, rule_with_exceptions),
+    Motif("taught_or_found", "E", Tray, taught_or_found),
     Motif("overhypothesis", "E", Attempt, overhypothesis),
     Motif("partial_pooling", "E", Scoring, partial_pooling),
     Motif("inherited_feature", "E", Lineage, inherited_feature),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from ppt_jax.authoring.language import join_words
+from ppt_jax.authoring.language import join_words, number
 from ppt_jax.authoring.motif import Motif
+from ppt_jax.authoring.priors import tell_amount
 from ppt_jax.authoring.sketch import Sketch, reference
+from ppt_jax.authoring.skins.durables import Durable
 from ppt_jax.authoring.skins.levels import Level
+from ppt_jax.authoring.skins.stocks import Stock
 from ppt_jax.authoring.skins.tallies import Tally
 from ppt_jax.authoring.wording import Told
 
@@ -221,9 +224,192 @@ def trend_or_noise(s: Sketch[Level]) -> None:
     s.ask_yes(f"change > {bar.code}", f"Does it gain more than {bar} {k.unit} a week?")
 
 
+PATTERNS = ("early faults", "pure chance", "wear")
+
+
+def _lasting(age: str, since: str = "") -> str:
+    """The chance of a Weibull life beyond an age, given that it reached an earlier one."""
+    if not since:
+        return f"exp(-log(2) * ({age}/median)**ageing)"
+    return f"exp(min(0, log(2) * (({since}/median)**ageing - ({age}/median)**ageing)))"
+
+
+def _declare_life(s: Sketch[Durable]) -> tuple[Told, bool, str]:
+    """Declares median and shape; returns a middle life, whether shapes have names, the law."""
+    k = s.skin
+    says = s.rule(
+        s.choose(
+            (
+                f"The chance that a {k.item} is still {k.alive} after t {k.units} is 2 to the power"
+                " -(t/m)^k, where m is the median life and k says how age matters",
+                f"Of such {k.items}, a share of 2 to the power -(t/m)^k is still {k.alive} after"
+                f" t {k.units}; m is the median life and k the way they age",
+            )
+        )
+    )
+    middle = tell_amount(
+        s, "median", "this m", k.median, unit=k.units, scope=f"over {k.sorts}", step=1
+    )
+    early, late = s.number(0.4, 0.7, 0.1), s.number(2, 4, 0.5)
+    named = s.maybe()
+    if named:
+        s.set("patterns", s.shuffled(PATTERNS))
+        ages = s.rule(
+            f"The pattern is early faults (k = {early}), pure chance (k = 1) or wear (k = {late}),"
+            " all equally likely"
+        )
+        s.draw("pattern", "pick(patterns)", says=ages)
+        rest = f"(1 if pattern == 'pure chance' else {late.code})"
+        s.let("ageing", f"{early.code} if pattern == 'early faults' else {rest}", says=ages)
+    else:
+        ages = s.rule(
+            f"Here k is anything from {early} to {late}, all values equally likely; below 1 mostly"
+            f" young ones {k.fail}, above 1 mostly old ones"
+        )
+        s.draw("ageing", f"uniform(low={early.code}, high={late.code})", says=ages)
+    return middle, named, says
+
+
+def ageing(s: Sketch[Durable]) -> None:
+    """Weibull lives seen at inspections only, many of them unfinished: do they age at all."""
+    k = s.skin
+    s.setting(
+        s.choose(
+            (
+                f"{s.place}, {k.items} are looked at from time to time, and some {k.fail}",
+                f"{s.place}, people ask how long a {k.item} lasts and whether its age matters",
+            )
+        )
+    )
+    middle, named, law = _declare_life(s)
+    looks, step = s.observations(2, 3), round(middle.value * float(s.rng.uniform(0.3, 0.6)))
+    ages = [number(max(1, step) * place) for place in range(1, looks + 2)]
+    spans = []
+    if s.maybe():
+        whole = s.number(10, {"short": 24, "medium": 40, "long": 60}[s.knobs.length], 1)
+        start = s.rule(f"{whole} {k.items} were {k.new} together")
+        due = s.rule(f"the next look is due after {ages[-1]} {k.units}")
+        left = whole.code
+        for place, age in enumerate(ages):
+            lasts = _lasting(age, ages[place - 1] if place else "")
+            says = start if place == 0 else law if place < looks else due
+            s.draw(f"failed_{place}", f"successes(n={left}, p=1 - {lasts})", says=says)
+            if place < looks:
+                s.let(f"left_{place}", f"{left} - failed_{place}")
+                left = f"left_{place}"
+            when = f"from there until {age} {k.units}" if place else f"within {age} {k.units}"
+            spans.append((f"failed_{place}", f"{{}} {k.failed} {when}"))
+        spans.pop()
+    else:
+        for place, age in enumerate(ages[:-1]):
+            size = s.number(4, 12, 1)
+            s.draw(f"lasted_{place}", f"successes(n={size.code}, p={_lasting(age)})", says=law)
+            spans.append(
+                (f"lasted_{place}", f"of {size} {k.items} {k.new} {age} {k.units} ago, {{}} proved"
+                 f" to be still {k.alive}")
+            )  # fmt: skip
+    s.simulate()
+    followed = spans[0][0].startswith("failed")
+    seen = [s.see(span, node) for node, span in spans]
+    if followed:
+        s.event(join_words(seen))
+        open_ = int(s.value(f"left_{looks - 1}"))
+        s.ask_value(
+            f"failed_{looks}",
+            what=f"the number of the remaining {open_} {k.items} that {k.fail} before {ages[-1]}"
+            f" {k.units}",
+            low=0, high=max(open_, 1),
+        )  # fmt: skip
+    else:
+        for span in seen:
+            s.event(span)
+    s.ask_chance(_lasting(ages[0]), f"a new {k.item} is still {k.alive} after {ages[0]} {k.units}")
+    s.ask_chance(
+        _lasting(ages[-1], ages[-2]),
+        f"a {k.item} still {k.alive} after {ages[-2]} {k.units} is still {k.alive} after"
+        f" {ages[-1]} {k.units}",
+    )
+    s.ask_value("median", what=f"the median life m of these {k.items}", unit=k.units, floor=0)
+    s.ask_rank(
+        "median", who="this one", group=k.sorts, lowest="shortest-lived", highest="longest-lived"
+    )
+    if named:
+        s.ask_which("pattern", of="patterns", question=f"Which pattern do these {k.items} follow?")
+    else:
+        s.ask_yes("ageing > 1", f"Is a {k.item} the likelier to fail the older it is (k above 1)?")
+
+
+def stock(s: Sketch[Stock]) -> None:
+    """A store less what is wanted each day, now and then filled up unseen: what is left of it."""
+    k = s.skin
+    days = s.set("day", DAYS[: s.observations(3, 5)])
+    last = days[-1]
+    s.setting(
+        s.choose(
+            (
+                f"{s.place}, {k.goods} are taken from {k.store} every day",
+                f"{s.place}, {k.keeper} wonders how long the {k.goods} in {k.store} will last",
+            )
+        )
+    )
+    middle = tell_amount(
+        s, "rate", f"the usual number of {k.goods} wanted per day", k.rate, unit="",
+        scope=f"across {k.stores}", step=1,
+    )  # fmt: skip
+    law = s.rule("What is wanted on a single day is Poisson with that mean")
+    s.draw("wanted", "count(rate=rate)", per="day", says=law)
+    begin = s.number(middle.value * len(days), middle.value * len(days) * 1.6, 5)
+    start = s.rule(f"Before {days[0]} there were {begin} {k.goods} in {k.store}")
+    comes, load = s.chance(0.08, 0.25), s.number(middle.value * 2, middle.value * 4, 5)
+    fill = s.rule(
+        s.choose(
+            (
+                f"On any evening there is {comes.chance()} that {k.source} brings {load} more, and"
+                " nobody writes it down",
+                f"of an evening, {k.source} comes by {comes.times()} and leaves {load} more,"
+                " without a note",
+            )
+        )
+    )
+    s.draw("filled", f"yes(p={comes.code})", per="day", says=fill)
+    rest = f"max(0, prev(left, first={begin.code}) - wanted[day])"
+    s.let("left", f"{rest} + ({load.code} if filled[day] else 0)", per="day", says=start)
+    clear = s.chance(0.4, 0.8)
+    glance = s.rule(f"at a glance, {k.keeper} notices each of them {clear.times()}")
+    looks = s.some(days[-2:], 1 if s.maybe(0.75) else 2)
+    for place, day in enumerate(looks):
+        expr = f"successes(n={reference('left', day)}, p={clear.code})"
+        s.draw(f"noticed_{place}", expr, says=glance)
+    later = s.set("later", [f"day {place}" for place in range(1, 4)])
+    s.draw("wanted_later", "count(rate=rate)", per="later")
+    s.let("rest", f"prev(rest, first={reference('left', last)}) - wanted_later[later]", per="later")
+    s.let("served", "total(1 if rest[later] >= 0 else 0, later)")
+    s.let("loads", "total(filled[day], day)")
+    s.simulate()
+    missing = s.some(days, 2 if len(days) > 3 and s.maybe(0.4) else 1)
+    parts = [s.see(f"{{}} on {day}", "wanted", day) for day in days if day not in missing]
+    gap = join_words([day for day in days if day in missing])
+    s.event(f"the number wanted was {join_words(parts)}; nothing was noted on {gap}")
+    for place, day in enumerate(looks):
+        s.event(s.see(f"a glance on {day} night found {{}}", f"noticed_{place}"))
+    s.ask_value("left", last, what=f"the number of {k.goods} in {k.store} on {last} night", floor=0)
+    s.ask_yes("loads > 0", f"Has {k.source} come by on any evening from {days[0]} to {last}?")
+    s.ask_yes("served > 0", f"Will there be enough {k.goods} for the day after {last}?")
+    s.ask_value(
+        "served",
+        what=f"the number of the {len(later)} days after {last} that can be served in full if"
+        f" {k.source} stays away",
+        low=0, high=len(later),
+    )  # fmt: skip
+    s.ask_value("rate", what=f"the usual number of {k.goods} wanted per day", floor=0)
+    s.ask_rank("rate", who="this one", group=k.stores, lowest="least busy", highest="busiest")
+
+
 MOTIFS = (
     Motif("changepoint", "F", Tally, changepoint),
     Motif("hidden_regime", "F", Tally, hidden_regime),
     Motif("drift", "F", Level, drift),
     Motif("trend_or_noise", "F", Level, trend_or_noise),
+    Motif("ageing", "F", Durable, ageing),
+    Motif("stock", "F", Stock, stock),
 )
