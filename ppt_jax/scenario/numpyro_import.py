@@ -100,7 +100,10 @@ def documents(
       >>> [row["expr"] for row in made["model"]], made["given"]
       (['beta(a=2, b=1)', 'successes(n=10, p=p)'], [{'that': 'heads == 7'}])
     """
-    module = Module(text, source)
+    try:
+        module = Module(text, source)
+    except RecursionError:
+        raise ProgramError("nested too deep", source) from None
     if not module.models:
         raise ProgramError(
             "no function draws with numpyro.sample or pyro.sample (imported as such)", source
@@ -127,6 +130,8 @@ def documents(
                 yield _document(Function(module, definition, own), own)
             except RecursionError:
                 raise module.error("nested too deep", definition) from None
+            except OverflowError as error:
+                raise module.error(f"a number is too large ({error})", definition) from None
         except ProgramError as error:
             yield error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -336,3 +337,65 @@ def test_every_construct_of_the_printer_is_read() -> None:
     first, drawn = density(to_numpyro_source(scenario), "model", None)
     second, _ = density(to_numpyro_source(back), "model", drawn)
     np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+MODEL = "\ndef m():\n    x = numpyro.sample('x', dist.Normal(0, 1))\n"
+DOUBLED = "a0 = [1, 2]\n" + "".join(f"a{k + 1} = [a{k}, a{k}]\n" for k in range(60))
+DEEP = "__name__" + ".a" * 2000
+BOMBS = {
+    "string": "a0 = 'xxxxxxxx'\n" + "".join(f"a{k + 1} = f'{{a{k}}}{{a{k}}}'\n" for k in range(60)),
+    "list as text": DOUBLED + "b = f'{a60}'\n",
+    "list as key": DOUBLED + "b = {a60: 1}\n",
+    "list divided": DOUBLED + "b = a60 / 2\n",
+    "lists compared": DOUBLED + DOUBLED.replace("a", "b") + "c = [a60].index(b60)\n",
+    "wide": "a = [" + "1," * 90_000 + "]\n",
+    "many divisions": "a = [1] * 0\nb = jnp.ones(9000)\n" + "c = b / 2\n" * 9000,
+    "range": "a = range(10000000000000000000000)\n",
+    "if": f"if {DEEP} == 'x':\n    pass\n",
+    "before": f"def before(members, member):\n    return {DEEP}\n",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_constants_that_unfold_without_end_are_refused_within_a_second(name: str) -> None:
+    start = time.process_time()
+    with pytest.raises(ProgramError):
+        list(documents(HEAD + BOMBS[name] + MODEL))
+    assert time.process_time() - start < 1
+
+
+LISTS = "    z0 = [x, x]\n" + "".join(f"    z{k + 1} = [z{k}, z{k}]\n" for k in range(60))
+LONG = "    z = [" + "x, " * 5000 + "]\n    w = jnp.maximum(" + "z, " * 5000 + ")\n"
+TABLES = (
+    "    t = jnp.array(" + str(list(range(60))) + ")\n"
+    "    with numpyro.plate('p', 60) as p:\n        w = jnp.maximum(" + "t[p], " * 12_000 + ")\n"
+)
+INSIDE = {
+    "lists of lists": LISTS + "    w = sum(z60)\n",
+    "a long list many times": LONG,
+    "tables many times": TABLES,
+    "sets": "".join(f"    with numpyro.plate('p{k}', {k % 90 + 2}):\n        pass\n"
+                    for k in range(5000)),
+    "infinite member": "    k = numpyro.sample('k', dist.Categorical(jnp.array([0.5, 0.5])))\n"
+                       "    w = jnp.where(k == jnp.inf, 1.0, 2.0)\n",
+    "infinite observation": "    numpyro.sample('y', dist.Normal(x, 1), obs=-jnp.inf)\n",
+    "giant observation": f"    numpyro.sample('y', dist.Normal(x, 1), obs={'9' * 400})\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_models_that_unfold_without_end_are_refused_within_a_second(name: str) -> None:
+    start = time.process_time()
+    try:
+        made = list(documents(HEAD + MODEL + INSIDE[name]))
+    except ProgramError as error:
+        made = [error]
+    assert all(isinstance(one, ProgramError) for one in made), made
+    assert time.process_time() - start < 1
+
+
+def test_giant_data_are_refused() -> None:
+    body = "\ndef m(y=None):\n    x = numpyro.sample('x', dist.Normal(0, 1))\n"
+    body += "    numpyro.sample('y', dist.Normal(x, 1), obs=y)\n"
+    with pytest.raises(ProgramError):
+        read(body, data={"y": 10**400})

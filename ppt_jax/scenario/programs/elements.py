@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ppt_jax.scenario.programs.module import Module, NotConstant
@@ -21,6 +21,27 @@ from ppt_jax.scenario.syntax import (
     Prev,
     Unary,
 )
+
+
+class _Constants(Mapping[str, Any]):
+    """The constants among local names, then those of the file that no local name hides."""
+
+    def __init__(self, local: Mapping[str, Value], outer: Mapping[str, Any]) -> None:
+        self._local, self._outer = local, outer
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._local:
+            return self._outer[name]
+        value = self._local[name]
+        if isinstance(value, Constant):
+            return value.value
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in {**self._outer, **self._local} if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Elements:
@@ -44,12 +65,9 @@ class Elements:
 
     # -- constants and indices -----------------------------------------------------------------
 
-    def constants(self) -> dict[str, Any]:
+    def constants(self) -> Mapping[str, Any]:
         """Names of Python that are constants here."""
-        local = {n: v.value for n, v in self.names.items() if isinstance(v, Constant)}
-        hidden = {n for n, v in self.names.items() if not isinstance(v, Constant)}
-        outer = {n: v for n, v in self.module.constants.items() if n not in hidden}
-        return {**outer, **local}
+        return _Constants(self.names, self.module.constants)
 
     def constant(self, node: ast.expr) -> Any:
         """The value of a constant expression; raises `NotConstant`."""

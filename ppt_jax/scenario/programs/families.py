@@ -234,5 +234,5 @@ def weights(read: Formulas, node: ast.expr) -> Listing:
             assert isinstance(made, Listing)
             return made
     if isinstance(node, ast.List | ast.Tuple) and node.elts:
-        return Listing(tuple(read.expr(item) for item in node.elts))
+        return read.listing(node.elts, 0)
     read.refuse("the probs of a Categorical are written out, such as jnp.array([p, 1 - p])", node)

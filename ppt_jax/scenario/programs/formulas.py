@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
@@ -102,8 +103,16 @@ class Formulas(Elements):
             case ast.Call():
                 return self.call(node, deeper)
             case ast.List() | ast.Tuple():
-                return Listing(tuple(self.expr(item, deeper) for item in node.elts))
+                return self.listing(node.elts, deeper)
         self.refuse(f"{ast.unparse(node)[:60]!r} has no counterpart in the scenario language", node)
+
+    def listing(self, items: Sequence[ast.expr], depth: int) -> Listing:
+        """A list of formulas, none of them a list."""
+        made = tuple(self.expr(item, depth) for item in items)
+        for item, found in zip(items, made):
+            if isinstance(found, Listing):
+                self.refuse("a list of lists has no counterpart in the scenario language", item)
+        return Listing(made)
 
     def literal(self, value: Any, node: ast.AST) -> Expr:
         """A constant as a formula; a list inside a plate is a table over its members."""
@@ -115,6 +124,7 @@ class Formulas(Elements):
             number = Number(abs(float(value)))
             return number if value >= 0 else Unary("-", number)
         if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
+            self.module.spend(len(value), node)
             for group in self.plates[:1]:  # an array lies along the outermost plate
                 if len(group.members) == len(value):
                     return self.by_member(group, lambda k: self.literal(value[k], node))
@@ -125,8 +135,9 @@ class Formulas(Elements):
         """One formula for each member, as nested choices; equal ones are written once."""
         if len(group.members) > 60:
             self.refuse_long(group)
+        self.module.spend(len(group.members), ast.Pass())
         made = [make(k) for k in range(len(group.members))]
-        last = max(made, key=made.count)
+        last = collections.Counter(made).most_common(1)[0][0]
         written = last
         for k in reversed(range(len(made))):
             if made[k] != last:
@@ -189,7 +200,7 @@ class Formulas(Elements):
             group = self.group_of(other) if other is not None else None
             value = self.constant(sides[k])
             if group is not None:
-                if isinstance(value, float) and value == int(value):
+                if isinstance(value, float) and value.is_integer():
                     value = int(value)
                 made.append(Label(self.label(value, group, sides[k])))
             else:
@@ -261,9 +272,9 @@ class Formulas(Elements):
         if isinstance(node, ast.Call) and self.module.dotted(node.func).endswith(
             ".broadcast_arrays"
         ):
-            return Listing(tuple(self.expr(arg, depth) for arg in node.args))
+            return self.listing(node.args, depth)
         if isinstance(node, ast.List | ast.Tuple):
-            return Listing(tuple(self.expr(item, depth) for item in node.elts))
+            return self.listing(node.elts, depth)
         self.refuse("only a list of formulas is read here", node)
 
     def reduction(self, name: str, over: ast.expr, node: ast.expr, depth: int) -> Expr:

@@ -13,14 +13,17 @@ from ppt_jax.errors import UserError
 from ppt_jax.scenario import limits
 
 MAX_SOURCE_BYTES: Final = 256 * 1024
-MAX_PARTS: Final = 100_000  # nodes of a file's syntax tree
+MAX_PARTS: Final = 50_000  # nodes of a file's syntax tree
 MAX_DEPTH: Final = 60  # of one expression
-MAX_ARRAY: Final = 10_000  # elements of one constant
+MAX_ARRAY: Final = 10_000  # elements of one constant, those of lists inside it included
+MAX_WORK: Final = 300_000  # steps of reading one file
+_CHARACTERS: Final = 8  # of a string that count as one element
 # Modules whose names are known; a name from any other module is refused where it is used.
 _ROOTS: Final = (
     *("numpyro", "pyro", "jax", "numpy", "torch", "math", "scipy"),
     *("random", "functools", "typing", "__future__"),
 )
+_LARGEST: Final = 10**300  # of a number in arithmetic
 _BEFORE: Final = "def before(members, member):\n    return members[members.index(member) - 1]"
 _ARRAYS: Final = frozenset({"array", "asarray", "tensor", "as_tensor", "list", "tuple"})
 
@@ -67,6 +70,8 @@ class Module:
         self.aliases: dict[str, str] = {}
         self.constants: dict[str, Any] = {}
         self.models: list[ast.FunctionDef] = []
+        self._spent = 0
+        self._extents: dict[int, tuple[Any, int]] = {}  # by id; holding the value keeps it its own
         tree = _parse(text, source)
         self.doc = ast.get_docstring(tree) or ""
         for statement in ast.walk(tree):  # imports inside functions count too
@@ -104,6 +109,27 @@ class Module:
         """An error at a part of the file."""
         line = getattr(node, "lineno", 0)
         return ProgramError(message, self.source, line, getattr(node, "col_offset", -1) + 1)
+
+    def spend(self, steps: int, node: ast.AST) -> None:
+        """Counts work; names of names can make a short file an endless one.
+
+        Raises:
+          ProgramError: the file takes more than `MAX_WORK` steps.
+        """
+        self._spent += steps
+        if self._spent > MAX_WORK:
+            raise self.error(f"reading it takes more than {MAX_WORK} steps; shorten the file", node)
+
+    def _extent(self, value: Any) -> int:
+        """Elements of a constant; a list that stands twice inside another counts twice."""
+        if isinstance(value, str):
+            return 1 + len(value) // _CHARACTERS
+        if not isinstance(value, list | tuple | dict):
+            return 1
+        if id(value) not in self._extents:
+            parts = [*value, *value.values()] if isinstance(value, dict) else value
+            self._extents[id(value)] = value, 1 + sum(map(self._extent, parts))
+        return self._extents[id(value)][1]
 
     def dotted(self, node: ast.expr) -> str:
         """The full dotted name of ``jnp.exp`` and the like, or '' where it is none."""
@@ -158,32 +184,48 @@ class Module:
         """
         if depth > MAX_DEPTH:
             raise self.error(f"nested more than {MAX_DEPTH} deep", node)
+        self.spend(1, node)
+        value = self._constant(node, names, depth)
+        if self._extent(value) > MAX_ARRAY:
+            raise self.error(f"a constant of more than {MAX_ARRAY} elements", node)
+        return value
 
+    def _constant(self, node: ast.expr, names: Mapping[str, Any], depth: int) -> Any:
         def inner(part: ast.expr) -> Any:
             return self.constant(part, names, depth + 1)
 
         match node:
             case ast.Constant(value=value) if value is None or isinstance(value, int | float | str):
+                if isinstance(value, int) and abs(value) > _LARGEST:
+                    raise NotConstant
                 return value
             case ast.Name(id=name) if name in names:
                 return names[name]
             case ast.List(elts=items) | ast.Tuple(elts=items):
+                if len(items) > MAX_ARRAY:
+                    raise self.error(f"a constant of more than {MAX_ARRAY} elements", node)
                 return [inner(item) for item in items]
             case ast.Dict(keys=keys, values=values):
-                return {_key(inner(k)): inner(v) for k, v in zip(keys, values) if k is not None}
+                return {
+                    self._key(inner(k), k): inner(v) for k, v in zip(keys, values) if k is not None
+                }
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 value = inner(operand)
                 return -value if value == math.inf else -_plain(value)
             case ast.BinOp(left=left, op=op, right=right):
-                return _arithmetic(op, inner(left), inner(right))
+                a, b = inner(left), inner(right)
+                self.spend(self._extent(a), node)
+                return _arithmetic(op, a, b)
             case ast.JoinedStr(values=parts):
-                return "".join(str(inner(part)) for part in parts)
+                found = [inner(part) for part in parts]
+                self.spend(sum(map(self._extent, found)), node)
+                return "".join(map(str, found))
             case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
                 return inner(value)
             case ast.DictComp(generators=[generator], key=ast.Name(id=k), value=made):
                 return self._mapped(generator, k, made, names, depth)
             case ast.Subscript(value=of, slice=at):
-                return _element(inner(of), inner(at))
+                return self._element(inner(of), inner(at), node)
             case ast.Call():
                 return self._call(node, names, depth)
             case ast.Attribute():
@@ -214,15 +256,12 @@ class Module:
         values = [self.constant(arg, names, depth + 1) for arg in node.args]
         if isinstance(node.func, ast.Attribute) and node.func.attr in ("index", "get"):
             owner = self.constant(node.func.value, names, depth + 1)
-            if (
-                node.func.attr == "index"
-                and isinstance(owner, list)
-                and len(values) == 1
-                and values[0] in owner
-            ):
-                return owner.index(values[0])
+            if node.func.attr == "index" and isinstance(owner, list) and len(values) == 1:
+                self.spend(self._extent(owner), node)
+                if values[0] in owner:
+                    return owner.index(values[0])
             if node.func.attr == "get" and isinstance(owner, dict) and len(values) in (1, 2):
-                return owner.get(_key(values[0]), values[1] if values[1:] else None)
+                return owner.get(self._key(values[0], node), values[1] if values[1:] else None)
             raise NotConstant
         name = self.dotted(node.func)
         last = name.rpartition(".")[2]
@@ -240,10 +279,12 @@ class Module:
             and len(values) <= 2
         ):
             made = range(*values)
-            if len(made) <= limits.MAX_MEMBERS:
+            if not made or abs(made[-1] - made[0]) < limits.MAX_MEMBERS:
                 return list(made)
             raise self.error(f"more than {limits.MAX_MEMBERS} elements", node)
         if name in ("float", "int") and isinstance(first, int | float):
+            if not abs(first) <= _LARGEST:
+                raise NotConstant
             return float(first) if name == "float" else int(first)
         if last in ("log", "exp", "sqrt") and len(values) == 1 and isinstance(first, int | float):
             try:
@@ -252,7 +293,33 @@ class Module:
                 raise NotConstant from None
         if last in ("ones", "zeros", "full") and isinstance(first, int) and first <= MAX_ARRAY:
             fill = values[1] if last == "full" and values[1:] else float(last == "ones")
+            self.spend(max(first, 0), node)
             return [fill] * max(first, 0)
+        raise NotConstant
+
+    def _key(self, value: Any, node: ast.AST) -> Any:
+        """A constant as the key of a dict."""
+        self.spend(self._extent(value), node)
+        if isinstance(value, list):
+            return tuple(self._key(part, node) for part in value)
+        if isinstance(value, str | int | float) or value is None:
+            return value
+        raise NotConstant
+
+    def _element(self, owner: Any, at: Any, node: ast.AST) -> Any:
+        if isinstance(owner, dict):
+            key = self._key(at, node)
+            if key in owner:
+                return owner[key]
+        if isinstance(owner, list):
+            keys = at if isinstance(at, list) else [at]
+            for key in keys:
+                if not isinstance(owner, list) or isinstance(key, bool) or not isinstance(key, int):
+                    raise NotConstant
+                if not -len(owner) <= key < len(owner):
+                    raise NotConstant
+                owner = owner[key]
+            return owner
         raise NotConstant
 
 
@@ -275,17 +342,9 @@ def _parse(text: str, source: str) -> ast.Module:
 
 
 def _plain(value: Any) -> float:
-    if not isinstance(value, int | float) or abs(value) > 1e300:
+    if not isinstance(value, int | float) or abs(value) > _LARGEST:
         raise NotConstant
     return value
-
-
-def _key(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_key(part) for part in value)
-    if isinstance(value, str | int | float) or value is None:
-        return value
-    raise NotConstant
 
 
 def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
@@ -295,11 +354,11 @@ def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
     try:
         match op:
             case ast.Add():
-                return a + b
+                return _plain(a + b)
             case ast.Sub():
-                return a - b
+                return _plain(a - b)
             case ast.Mult():
-                return a * b
+                return _plain(a * b)
             case ast.Div():
                 return a / b
             case ast.Pow():
@@ -308,21 +367,4 @@ def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
                     return value
     except (OverflowError, ZeroDivisionError):
         pass
-    raise NotConstant
-
-
-def _element(owner: Any, at: Any) -> Any:
-    if isinstance(owner, dict):
-        key = _key(at)
-        if key in owner:
-            return owner[key]
-    if isinstance(owner, list):
-        keys = at if isinstance(at, list) else [at]
-        for key in keys:
-            if not isinstance(owner, list) or isinstance(key, bool) or not isinstance(key, int):
-                raise NotConstant
-            if not -len(owner) <= key < len(owner):
-                raise NotConstant
-            owner = owner[key]
-        return owner
     raise NotConstant

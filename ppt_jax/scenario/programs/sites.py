@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import contextlib
 import itertools
 import keyword
@@ -72,6 +73,7 @@ class Sites(Formulas):
         self, wanted: str, found: Expr, node: ast.AST, per: tuple[str, ...] | None = None
     ) -> Expr:
         """A formula as a node; a plain name, element, number or list stays as it is."""
+        self.short(found, node)
         if per is None and isinstance(found, Name | Index | Number | Listing | Label):
             return found
         owners = self.free(found) if per is None else per
@@ -89,11 +91,17 @@ class Sites(Formulas):
 
     def text(self, formula: Expr, node: ast.AST) -> str:
         """The formula as the document writes it."""
-        parts = sum(1 for _ in itertools.islice(walk(formula), limits.MAX_FORMULA_NODES + 1))
-        text = print_expression(formula) if parts <= limits.MAX_FORMULA_NODES else ""
-        if not text or len(text) > limits.MAX_FORMULA_CHARACTERS:
+        self.short(formula, node)
+        text = print_expression(formula)
+        if len(text) > limits.MAX_FORMULA_CHARACTERS:
             self.refuse("too long a formula; give its parts names of their own", node)
         return text
+
+    def short(self, formula: Expr, node: ast.AST) -> None:
+        """Refuses a formula of more parts than the language allows, before anything visits all."""
+        parts = sum(1 for _ in itertools.islice(walk(formula), limits.MAX_FORMULA_NODES + 1))
+        if parts > limits.MAX_FORMULA_NODES:
+            self.refuse("too long a formula; give its parts names of their own", node)
 
     def free(self, formula: Expr) -> tuple[str, ...]:
         """The sets whose members a formula leaves open."""
@@ -183,6 +191,7 @@ class Sites(Formulas):
             kind = "member" if of else "boolean" if "Bernoulli" in last[:40] else "real"
             self.drawing = (container, self.pending(site, owners, kind, of))
         draw = distribution(self, node.args[1])
+        self.short(draw, node)
         self.drawing = None
         kind, of = "boolean" if draw.family == "yes" else "real", ""
         if draw.family == "pick":
@@ -228,6 +237,7 @@ class Sites(Formulas):
         if math.prod(len(group.members) for group in groups) > limits.MAX_GIVEN:
             self.refuse(f"more than {limits.MAX_GIVEN} observations", obs)
         plates = {group.name for group in self.plates}
+        known = dict(self.constants())
         for places in itertools.product(*(range(len(group.members)) for group in groups)):
             at = {group.name: place for group, place in zip(groups, places)}
             labels = [group.members[place] for group, place in zip(groups, places)]
@@ -237,7 +247,7 @@ class Sites(Formulas):
                 if isinstance(v, Member) and v.group.name in at
             }
             try:
-                value = self.module.constant(obs, {**self.constants(), **bound})
+                value = self.module.constant(obs, collections.ChainMap(bound, known))
             except NotConstant:
                 self.refuse(f"obs={ast.unparse(obs)[:60]} is no constant", obs)
             if isinstance(value, list):
@@ -249,9 +259,9 @@ class Sites(Formulas):
                 value = value[at[own.name]]
             if value is None:
                 continue
-            if not isinstance(value, int | float):
+            if not isinstance(value, int | float) or not abs(value) <= limits.MAX_NUMBER:
                 self.refuse(f"{str(value)[:40]!r} is no observation", obs)
-            shown = print_number(float(value)) if math.isfinite(value) else "nan"
+            shown = print_number(float(value))
             if node.kind == "member":
                 whole = int(value) if value == int(value) else value
                 shown = print_label(self.label(whole, self.groups[node.of], obs))
@@ -269,6 +279,7 @@ class Sites(Formulas):
         owners = self.owners(named, per) if container or named else None
         self.drawing = (container, self.pending(site, owners or ())) if container else None
         found = self.expr(node.args[1])
+        self.short(found, node)
         self.drawing = None
         asked = re.match(r"ask[ :_]+(.+)", site)
         if asked:
@@ -286,6 +297,7 @@ class Sites(Formulas):
         if len(node.args) != 2:
             self.refuse("write numpyro.factor(name, log weight)", node)
         formula = self.weight(node.args[1])
+        self.short(formula, node)
         sets = self.free(formula)
         groups = [self.groups[s] for s in sets]
         for labels in itertools.product(*(group.members for group in groups)):
@@ -342,10 +354,16 @@ class Sites(Formulas):
         """A free name for a set; the names of sites are left to their nodes."""
         return self.fresh(f"{wanted}_set" if wanted in self.reserved else wanted)
 
+    def room(self) -> None:
+        """Refuses more sets than a document may have."""
+        if len(self.groups) >= limits.MAX_SETS:
+            self.refuse(f"more than {limits.MAX_SETS} sets", ast.Pass())
+
     def made(self, members: Sequence[Any], wanted: str) -> Group:
         """The set of a Python name; the same name gives the same set."""
         if wanted in self.named:
             return self.named[wanted]
+        self.room()
         group = Group(self.set_name(wanted.lower()), tuple(members), False)
         self.named[wanted] = self.groups[group.name] = group
         return group
@@ -358,6 +376,7 @@ class Sites(Formulas):
         idle = [g for g in known if g not in self.active]
         for group in sorted(idle, key=lambda g: g.name != wanted):
             return group
+        self.room()
         group = Group(self.set_name(wanted), tuple(map(str, range(size))), True)
         self.groups[group.name] = group
         return group
