@@ -72,44 +72,51 @@ def test_most_attempts_are_accepted_with_mixed_asks(name: str) -> None:
     assert len({scenario.skin for scenario in kept}) >= 4
 
 
-def _ranks(scenario: Scenario, rng: np.random.Generator, power: float = 1.0) -> list[float]:
-    """Where the true answer of each ask falls in its posterior, ties broken at random."""
+def _ranks(scenario: Scenario, rng: np.random.Generator, *powers: float) -> list[list[float]]:
+    """Where the true answer of each ask falls in its posterior, ties broken at random.
+
+    One list for each power that the likelihood is raised to, from the same particles.
+    """
     program = lower(scenario)
     size = CheckConfig().particles
     values = node_values(program.nodes, rng, size)
     total_P = np.sum([np.broadcast_to(values[i], (size,)) for i in program.loglik], axis=0)
-    weights_P = np.exp(power * (total_P - np.max(total_P)))
-    weights_P /= weights_P.sum()
     _, truths = replay(scenario, scenario.truth)
     ranks = []
-    for node, truth in zip(program.asks, truths, strict=True):
-        ask_P = np.broadcast_to(values[node], (size,))
-        tie = weights_P[np.isclose(ask_P, truth, rtol=1e-9, atol=1e-9)].sum()
-        below = weights_P[(ask_P < truth) & ~np.isclose(ask_P, truth, rtol=1e-9, atol=1e-9)].sum()
-        ranks.append(float(below + rng.random() * tie))
+    for power in powers:
+        weights_P = np.exp(power * (total_P - np.max(total_P)))
+        weights_P /= weights_P.sum()
+        ranks.append([])
+        for node, truth in zip(program.asks, truths, strict=True):
+            ask_P = np.broadcast_to(values[node], (size,))
+            tied_P = np.isclose(ask_P, truth, rtol=1e-9, atol=1e-9)
+            below = weights_P[(ask_P < truth) & ~tied_P].sum()
+            ranks[-1].append(float(below + rng.random() * weights_P[tied_P].sum()))
     return ranks
+
+
+@functools.cache
+def _rank_pairs(name: str) -> list[tuple[list[float], list[float]]]:
+    """Per accepted scenario the ranks under its posterior, and with the evidence twice."""
+    rng = np.random.default_rng([7, *name.encode()])
+    return [tuple(_ranks(scenario, rng, 1.0, 2.0)) for scenario in _accepted(name)[0]]
 
 
 @pytest.mark.parametrize("name", MOTIFS)
 def test_labels_would_be_calibrated_per_motif(name: str) -> None:
     """Truth ranks are uniform although scenarios and asks were selected by the checks."""
-    rng = np.random.default_rng(7)
-    kept, _ = _accepted(name)
     by_place: list[list[float]] = [[], []]
-    for scenario in kept:
-        for place, rank in enumerate(_ranks(scenario, rng)[:2]):
+    for sound, _ in _rank_pairs(name):
+        for place, rank in enumerate(sound[:2]):
             by_place[place].append(rank)
     for ranks in by_place:
         assert stats.kstest(ranks, "uniform").pvalue > 5e-4
 
 
 def test_labels_would_be_calibrated_over_all_motifs_and_the_test_has_power() -> None:
-    sound, overconfident = [], []
-    rng = np.random.default_rng(11)
-    for name in MOTIFS:
-        for scenario in _accepted(name)[0]:
-            sound.append(_ranks(scenario, rng)[0])
-            overconfident.append(_ranks(scenario, rng, power=2.0)[0])
+    pairs = [pair for name in MOTIFS for pair in _rank_pairs(name)]
+    sound = [ranks[0] for ranks, _ in pairs]
+    overconfident = [ranks[0] for _, ranks in pairs]
     assert len(sound) > 25 * len(MOTIFS)
     assert stats.kstest(sound, "uniform").pvalue > 0.01
     assert stats.kstest(_spread(sound), "uniform").pvalue > 0.01
