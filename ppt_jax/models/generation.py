@@ -84,7 +84,9 @@ class Generate(Protocol):
         ...
 
 
-class _Cache(NamedTuple):
+class Cache(NamedTuple):
+    """Keys and values of every layer; slot s holds position s."""
+
     keys_LBSKD: jax.Array
     values_LBSKD: jax.Array
 
@@ -143,9 +145,9 @@ def make_generate(config: DecoderConfig, sampling: SamplingConfig) -> Generate:
     def run(params: Params, tokens_BT: jax.Array, real_BT: jax.Array, key: jax.Array) -> Generated:
         filled = jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(params))
         model = nnx.merge(graph, filled)
-        tokens_BT, length_B = _shifted(tokens_BT, real_BT)
+        tokens_BT, length_B = left_aligned(tokens_BT, real_BT)
         batch = tokens_BT.shape[0]
-        logits_BV, cache = _prefill(model, tokens_BT, length_B, limit)
+        logits_BV, cache = prefill(model, tokens_BT, length_B, limit)
 
         def choose(logits_BV: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
             chosen_B = _choose(logits_BV, jax.random.fold_in(key, step), sampling)
@@ -164,7 +166,7 @@ def make_generate(config: DecoderConfig, sampling: SamplingConfig) -> Generate:
             logp_BG = logp_BG.at[:, step].set(jnp.where(ended_B, 0.0, logp_B))
             ended_B = ended_B | jnp.isin(chosen_B, stop_ids)
             # The last token needs no successor; running it anyway keeps the loop one program.
-            logits_BV, cache = _decode(model, chosen_B, length_B + step, cache)
+            logits_BV, cache = decode_next(model, chosen_B, length_B + step, cache)
             return step + 1, logits_BV, cache, out_BG, logp_BG, ended_B
 
         start = (
@@ -201,8 +203,13 @@ def make_generate(config: DecoderConfig, sampling: SamplingConfig) -> Generate:
     return generate
 
 
-def _shifted(tokens_BT: jax.Array, real_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Rows with their real tokens at the left, and the number of real tokens."""
+def left_aligned(tokens_BT: jax.Array, real_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Rows with their real tokens at the left, and the number of real tokens.
+
+    Example:
+      >>> left_aligned(jnp.array([[0, 5, 6]]), jnp.array([[False, True, True]]))[0].tolist()
+      [[5, 6, 6]]
+    """
     first_B1 = jnp.argmax(real_BT, axis=1)[:, None]
     length_B = real_BT.sum(1).astype(jnp.int32)
     size = tokens_BT.shape[1]
@@ -236,9 +243,9 @@ def nucleus(logits_BV: jax.Array, top_p: float) -> jax.Array:
     return jnp.where(logits_BV >= least_B1, logits_BV, -jnp.inf)
 
 
-def _prefill(
+def prefill(
     model: Decoder, tokens_BT: jax.Array, length_B: jax.Array, room: int
-) -> tuple[jax.Array, _Cache]:
+) -> tuple[jax.Array, Cache]:
     """Logits behind the last real token, and the cache with ``room`` free slots at the end."""
     c = model.config
     batch, size = tokens_BT.shape
@@ -272,12 +279,12 @@ def _prefill(
     hidden_BTE = model.normed(x_XE).reshape(batch, size, -1)
     last_B1E = jnp.take_along_axis(hidden_BTE, (length_B - 1)[:, None, None], axis=1)
     free = ((0, 0), (0, 0), (0, room), (0, 0), (0, 0))
-    return model.logits(last_B1E)[:, 0], _Cache(jnp.pad(keys, free), jnp.pad(values, free))
+    return model.logits(last_B1E)[:, 0], Cache(jnp.pad(keys, free), jnp.pad(values, free))
 
 
-def _decode(
-    model: Decoder, token_B: jax.Array, position_B: jax.Array, cache: _Cache
-) -> tuple[jax.Array, _Cache]:
+def decode_next(
+    model: Decoder, token_B: jax.Array, position_B: jax.Array, cache: Cache
+) -> tuple[jax.Array, Cache]:
     """Logits behind one more token of every row, and the cache that holds it."""
     c = model.config
     batch = token_B.shape[0]
@@ -318,4 +325,4 @@ def _decode(
         (stacked, local_L, cache.keys_LBSKD, cache.values_LBSKD),
     )
     hidden_B1E = model.normed(x_BE).reshape(batch, 1, -1)
-    return model.logits(hidden_B1E)[:, 0], _Cache(*caches)
+    return model.logits(hidden_B1E)[:, 0], Cache(*caches)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ppt_jax.authoring.backends.budgets import estimated_prompt_tokens, estimated_tokens
-from ppt_jax.authoring.backends.protocol import FinishReason, Request, Response
+from ppt_jax.authoring.backends.protocol import FinishReason, Message, Request, Response
 
 # How a schema can be enforced, best first; "prompt" only asks in words.
 SCHEMA_MODES = ("json_schema", "json_object", "structured_outputs", "format", "prompt")
@@ -18,6 +18,17 @@ _ASK_FOR_JSON = (
     "It must follow this JSON schema:\n"
 )
 _OWN_FIELDS = {"messages", "model", "stream", "n", *LIMIT_FIELDS, "temperature", "stop", "seed"}
+
+
+def in_words(messages: Sequence[Message], schema: Mapping[str, Any] | None) -> tuple[Message, ...]:
+    """A conversation whose last message also tells the schema, unless a message does already."""
+    if schema is None:
+        return tuple(messages)
+    text = json.dumps(dict(schema), ensure_ascii=False, separators=(",", ":"))
+    if any(text in message.content for message in messages):
+        return tuple(messages)
+    last = messages[-1]
+    return *messages[:-1], Message(last.role, last.content + _ASK_FOR_JSON + text)
 
 
 def body_of(
@@ -31,7 +42,8 @@ def body_of(
       limit_field: how the server calls the limit of tokens, of `LIMIT_FIELDS`.
       words: the schema also stands in the last message, for servers that take it and ignore it.
     """
-    messages = [{"role": m.role, "content": m.content} for m in request.messages]
+    told = in_words(request.messages, request.schema) if words else request.messages
+    messages = [{"role": m.role, "content": m.content} for m in told]
     body: dict[str, Any] = {
         "model": request.model,
         "messages": messages,
@@ -46,9 +58,6 @@ def body_of(
     if request.schema is None:
         return body
     schema = dict(request.schema)
-    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
-    if words and not any(text in message["content"] for message in messages):
-        messages[-1]["content"] += _ASK_FOR_JSON + text
     if mode == "json_schema":
         form = {"name": "answer", "strict": True, "schema": schema}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
