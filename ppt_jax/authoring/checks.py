@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt_jax.authoring.text_checks import Finding, check_text, constants
+from ppt_jax.authoring.findings import Finding
+from ppt_jax.authoring.program_numbers import constants
+from ppt_jax.authoring.text_checks import check_text
 from ppt_jax.errors import UserError
 from ppt_jax.inference.program import Program, lower
 from ppt_jax.inference.simulate import node_values, sample_prior

@@ -18,7 +18,8 @@ from ppt_jax.authoring.checks import (
     measure,
 )
 from ppt_jax.authoring.compose import Plan, write_scenario
-from ppt_jax.authoring.text_checks import Finding, check_text
+from ppt_jax.authoring.findings import Finding
+from ppt_jax.authoring.text_checks import check_text
 from ppt_jax.errors import UserError
 from ppt_jax.scenario.document import Scenario
 

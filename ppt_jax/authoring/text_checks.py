@@ -1,32 +1,54 @@
 """Checks of a story against its program: numbers, spans, labels, coverage (c5, c6, c7).
 
-They read the document alone and need no simulation; `ppt_jax.authoring.checks` holds the rest.
+They read the document alone and need no simulation. `telling_checks` compares what single nodes,
+observations and questions say with what their formulas mean; `ppt_jax.authoring.checks` holds the
+checks by simulation.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-import numpy as np
-
-from ppt_jax.authoring.language import split_sentences
+from ppt_jax.authoring.findings import Finding
+from ppt_jax.authoring.program_numbers import STRUCTURE, Values, constants
+from ppt_jax.authoring.story_index import StoryIndex, find_labels
+from ppt_jax.authoring.telling_checks import check_telling
 from ppt_jax.authoring.wording import read_numbers
 from ppt_jax.scenario.document import ModelNode, Scenario
-from ppt_jax.scenario.expression import Binary, Expr, Label, Number, Unary, children, walk
+from ppt_jax.scenario.expression import Expr, Label, walk
 
+__all__ = ["Finding", "check_text", "constants"]
 
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One failed check: its name, stable for counting, and what was found."""
-
-    check: str
-    detail: str
+# Simple pasts without -ed that events are told in; "set", "cut" and the like are left out.
+_IRREGULAR = (
+    r"was|were|had|did|came|went|saw|found|gave|took|rang|beat|won|lost|told|"
+    r"said|left|made|got|ran|began|fell|rose|kept|sent|sold|bought|heard|knew|"
+    r"stood|broke|held|met|paid|grew|blew|threw|drew|flew|ate|drank|sang|swam|"
+    r"spoke|woke|wrote|chose|felt|slept|led|sat|spent|brought|thought|caught|built|"
+    r"lit"
+)
+_PAST = re.compile(rf"\b(?:[a-z]{{2,}}ed|{_IRREGULAR})\b")
+# After these an -ed word is no past tense; with a modal the sentence is a rule.
+_PASSIVE = re.compile(
+    r"\b(?:is|are|be|been|being|gets?|has|have)\s+(?:not\s+|never\s+|always\s+|all\s+|both\s+)?"
+    r"[a-z]+\b"
+)
+_RULE = re.compile(r"\b(?:may|might|can|could|will|would|must|should|if|whenever)\b", re.IGNORECASE)
+_CLAUSE = re.compile(  # of a sentence about the telling itself: "here is what came in"
+    r"\b(?:what|which|that (?:i|you|we|they|he|she|it))\b[^,.;:]*", re.IGNORECASE
+)
+_UNSEEN = re.compile(  # says what is missing, so it needs no claim
+    r"\W*(?:\w+: )?(?:(?:nobody|no one)\s+[a-z]+ed|"
+    r"there (?:is|was) no (?:reading|count|measurement|record|entry|note|figure)|"
+    r"one (?:reading|count|measurement|record|entry|note|figure|line|page) "
+    r"(?:cannot be read|is lost|is missing|was lost|was left blank|was torn))\b",
+    re.IGNORECASE,
+)
 
 
 def check_text(scenario: Scenario) -> list[Finding]:
-    """c5 numbers, c6 spans, c7 labels and the coverage of sentences.
+    """c5 numbers, c6 spans, c7 labels, coverage of sentences, and what `telling_checks` holds.
 
     Args:
       scenario: a parsed document (c1 is its parsing).
@@ -34,11 +56,13 @@ def check_text(scenario: Scenario) -> list[Finding]:
     Returns:
       Findings, empty when text and program agree as far as can be seen.
     """
+    index = StoryIndex(scenario)
     return [
         *_check_spans(scenario),
-        *_check_numbers(scenario),
+        *_check_numbers(scenario, index),
         *_check_labels(scenario),
-        *_check_coverage(scenario),
+        *_check_coverage(scenario, index),
+        *check_telling(scenario, index),
     ]
 
 
@@ -48,38 +72,39 @@ def _spans(scenario: Scenario) -> list[str]:
 
 
 def _check_spans(scenario: Scenario) -> Iterator[Finding]:
-    for span in (*_spans(scenario), *scenario.asides):
+    for span in dict.fromkeys((*_spans(scenario), *scenario.asides)):
         if span not in scenario.story:
-            yield Finding("c6_spans", f"not in the story: {span!r}")
+            yield Finding("c6_spans", f"not in the story: {span[:200]!r}")
     for number, given in enumerate(scenario.given):
-        if not given.says:
+        if not given.says.strip():
             yield Finding("c6_spans", f"given[{number}] has no span: {given.that}")
 
 
-def _check_numbers(scenario: Scenario) -> Iterator[Finding]:
+def _check_numbers(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
     """Every number of the program stands in the story, and every number there in the program.
 
     0, 1 and 2 are structure (complements, squares); sizes of sets and of the evidence may be told.
     At told-level "implicit" the numbers of draws that are told without any number may be untold.
     """
-    program = {value for expr in _formulas(scenario) for value in constants(expr)}
-    implied = {
+    implied = Values(
         value
         for node in scenario.model
         if scenario.told == "implicit" and told_implicitly(node)
         for value in constants(node.formula)
-    }
-    story = _mask(scenario.story, (*scenario.asides, *_labels(scenario)))
-    told = {reading.value for reading in read_numbers(story)}
-    words = {reading.value for reading in read_numbers(story, verbal=True)}
-    known = told | (words if scenario.told == "verbal" else set())
+    )
+    program = Values(value for expr in _formulas(scenario) for value in constants(expr))
+    told = Values(reading.value for reading in index.readings)
+    known = told
+    if scenario.told == "verbal":
+        words = read_numbers(index.text, verbal=True)
+        known = Values([*told, *(reading.value for reading in words)])
     for value in program:
-        if value not in (0.0, 1.0, 2.0) and not _holds(known | implied, value):
+        if value not in STRUCTURE and value not in known and value not in implied:
             yield Finding("c5_numbers", f"{value:g} is in the program, not in the story")
-    structure = {0.0, 1.0, 2.0, float(len(scenario.given))}
+    structure = {*STRUCTURE, float(len(scenario.given))}
     structure |= {float(len(named.members)) for named in scenario.sets}
     for value in told:
-        if value not in structure and not _holds(program, value):
+        if value not in structure and value not in program:
             yield Finding("c5_numbers", f"{value:g} is in the story, not in the program")
 
 
@@ -89,44 +114,11 @@ def told_implicitly(node: ModelNode) -> bool:
     return node.kind == "draw" and bool(node.says) and numbers <= {1.0}
 
 
-def _holds(values: set[float], value: float) -> bool:
-    return any(abs(value - other) <= 1e-9 * max(1.0, abs(value)) for other in values)
-
-
 def _formulas(scenario: Scenario) -> Iterator[Expr]:
     for node in scenario.model:
         yield node.formula
     for given in scenario.given:
         yield given.formula
-
-
-def constants(expr: Expr) -> Iterator[float]:
-    """Numbers of a formula; a ratio of two whole numbers and a sign count as part of the number."""
-    if isinstance(expr, Number):
-        yield expr.value
-    elif isinstance(expr, Binary) and expr.op == "/" and _whole(expr.left) and _whole(expr.right):
-        yield _whole(expr.left) / _whole(expr.right)
-    elif isinstance(expr, Unary) and isinstance(expr.operand, Number):
-        yield -expr.operand.value
-    else:
-        for child in children(expr):
-            yield from constants(child)
-
-
-def _whole(expr: Expr) -> float:
-    """The value of a positive whole number, else 0."""
-    whole = isinstance(expr, Number) and expr.value > 0 and expr.value == int(expr.value)
-    return expr.value if whole and isinstance(expr, Number) else 0.0
-
-
-def _labels(scenario: Scenario) -> list[str]:
-    return [label for named in scenario.sets for label in named.members]
-
-
-def _mask(text: str, spans: Sequence[str]) -> str:
-    for span in sorted(spans, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(span)}(?!\w)", lambda m: "_" * len(m[0]), text)
-    return text
 
 
 def _check_labels(scenario: Scenario) -> Iterator[Finding]:
@@ -138,39 +130,42 @@ def _check_labels(scenario: Scenario) -> Iterator[Finding]:
         if isinstance(part, Label)
     }
     used |= {option for ask in scenario.ask for option in ask.options} - {"yes", "no"}
+    folded = {label.casefold() for label in used}
+    named = {place.label for place in find_labels(scenario.story.casefold(), folded)}
     for label in sorted(used):
-        if not re.search(rf"(?<!\w){re.escape(label)}(?!\w)", scenario.story, re.IGNORECASE):
+        if label.casefold() not in named:
             yield Finding("c7_labels", f"{label!r} is used, but the story never names it")
 
 
-def _check_coverage(scenario: Scenario) -> Iterator[Finding]:
-    """A sentence with a number, or with two set members, is claimed by a span or an aside.
+def _check_coverage(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
+    """Each sentence that says something is claimed by a node, observation, question or aside.
 
-    A sentence that names members of one set only, before any number, introduces them.
+    It says something when it has a number, when it names members who were introduced before, or
+    when it tells an event (a past tense once the telling has begun). A sentence that names members
+    for the first time introduces them; one that says that something was not looked at is free.
     """
-    spans = [*_spans(scenario), *scenario.asides]
-    claimed = np.zeros(len(scenario.story) + 1, dtype=bool)
-    for span in spans:
-        start = scenario.story.find(span)
-        while start >= 0:
-            claimed[start : start + len(span)] = True
-            start = scenario.story.find(span, start + 1)
-    counts = {0.0, 1.0, 2.0, *(float(len(named.members)) for named in scenario.sets)}
-    position, seen = 0, set[str]()
-    for part in split_sentences(scenario.story):
-        start = scenario.story.index(part, position)
-        position = start + len(part)
-        named = [
-            label
-            for members in scenario.sets
-            for label in members.members
-            if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", part)
-        ]
-        new = set(named) - seen
-        seen.update(named)
-        if claimed[start:position].any():
+    asked = [ask.text for ask in scenario.ask]
+    claimed = index.claimed([*_spans(scenario), *scenario.asides, *asked])
+    counts = {*STRUCTURE, *(float(len(named.members)) for named in scenario.sets)}
+    seen = set[str]()
+    begun = False
+    for start, end in index.sentences:
+        named = {place.label for place in index.labels_in(start, end)}
+        new = named - seen
+        seen |= named
+        if claimed[start:end].any():
+            begun = True
             continue
-        text = _mask(part, _labels(scenario))
-        numbers = [r.value for r in read_numbers(text) if r.value not in counts]
-        if numbers or (len(named) > 1 and not new):
-            yield Finding("coverage", f"no node, observation or aside claims {part!r}")
+        part = scenario.story[start:end]
+        numbers = [r for r in index.numbers_in(start, end) if r.value not in counts]
+        again = not new and len(named) > (0 if begun else 1)
+        event = begun and _is_event(part)
+        if numbers or ((again or event) and not _UNSEEN.match(part)):
+            yield Finding("coverage", f"no node, observation or aside claims {part[:200]!r}")
+
+
+def _is_event(sentence: str) -> bool:
+    """Whether a sentence tells, in the past tense, that something happened."""
+    if sentence.rstrip().endswith(("?", ":")) or _RULE.search(sentence):
+        return False
+    return bool(_PAST.search(_PASSIVE.sub("", _CLAUSE.sub("", sentence))))

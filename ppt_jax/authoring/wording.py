@@ -259,7 +259,7 @@ _N = r"(?:\d+(?:\.\d+)?|" + "|".join(COUNT_WORDS) + ")"
 _RATIO = re.compile(
     rf"\b({_N})(?:-in-| (?:times? )?(?:in|out of)(?: every)? )({_N})\b", re.IGNORECASE
 )
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)(?: percent(?:age points?)?\b|%)", re.IGNORECASE)
+_PERCENT = re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)(?: percent(?:age points?)?\b|%)", re.IGNORECASE)
 _MINUS = re.compile(r"(?:(?<![\w.])-|\bminus )(\d+(?:\.\d+)?)", re.IGNORECASE)
 _PLAIN = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
 _FACTORS = {
