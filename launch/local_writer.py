@@ -54,7 +54,7 @@ class DecoderWriter:
         self.name = f"{label}@{fingerprint(params)}"
         self.tokenizer_json = encoder_of(tokenizer).to_str()
         self.vocab_size = config.vocab_size
-        self.end_tokens = (int(end),)
+        self.end_tokens: tuple[int, ...] = (int(end),)
         self.rows = rows
         self._params, self._tokenizer = params, tokenizer
         self._bytes = token_bytes(tokenizer)

@@ -44,7 +44,7 @@ class ChatConfig:
     """How a server is used.
 
     Attributes:
-      schema_mode: ``auto`` probes; or one of ``json_schema`` (OpenAI, vLLM, SGLang),
+      schema_mode: ``auto`` probes; or one of ``json_schema`` (OpenAI, vLLM),
         ``json_object`` (llama-cpp-python), ``structured_outputs`` (vLLM), ``format`` (Ollama) and
         ``prompt``, which then is trusted.
       concurrency: requests at once, at the beginning.
