@@ -1,7 +1,7 @@
 r"""Authors scenarios: stories with their programs, observations, questions and hidden truths.
 
-Writes WORKDIR/scenarios/<split>-*.jsonl and WORKDIR/corpus.json. A run that was cut off goes on at
-the first unfinished shard; a finished one says so and does nothing.
+Writes WORKDIR/scenarios/<split>-*.jsonl, WORKDIR/corpus.json and its page, WORKDIR/corpus.html. A
+run that was cut off goes on at the first unfinished shard; a finished one says so and does nothing.
 
   python -m launch.author --config=configs/quickstart.py --workdir=runs/mine \
       --config.author.train_size=2000 --config.author.processes=4

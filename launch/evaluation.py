@@ -93,7 +93,7 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     """
     settings = build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
     data = open_dataset(workdir / "dataset", verify=True)
-    corpus = _read(workdir / "corpus.json")
+    corpus = _corpus(workdir / "corpus.json")
     summary = _read(workdir / "labels" / "summary.json")
     decoder, models, answers = _models(config, workdir)
     trained = (workdir / "train" / "checkpoints" / "train.json").read_bytes()
@@ -224,6 +224,12 @@ def _header(
         "Device": f"{jax.device_count()} x {device.device_kind}",
         "Seed": str(config.seed),
     }
+
+
+def _corpus(path: pathlib.Path) -> dict[str, Any]:
+    """What the report shows of a corpus; the rest stands on the corpus's own page."""
+    own = ("gates", "answers", "leakage", "training_shares")
+    return {key: value for key, value in _read(path).items() if key not in own}
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:

@@ -34,10 +34,13 @@ Stage = Callable[[ml_collections.ConfigDict, pathlib.Path], None]
 
 
 def author(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Writes scenarios/ and corpus.json."""
+    """Writes scenarios/, corpus.json and corpus.html."""
+    from launch.corpus_files import write_page
     from ppt_jax.authoring.author import AuthorConfig, author_corpus
+    from ppt_jax.authoring.corpus import read_files
 
-    author_corpus(build(AuthorConfig, seeded(config, "author"), "author"), workdir)
+    page = author_corpus(build(AuthorConfig, seeded(config, "author"), "author"), workdir)
+    write_page(workdir, page, read_files(workdir))
 
 
 def label(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:

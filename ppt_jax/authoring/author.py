@@ -19,9 +19,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ppt_jax.authoring.checks import CheckConfig
+from ppt_jax.authoring.answer_records import statistics_row
+from ppt_jax.authoring.checks import CheckConfig, Statistics
 from ppt_jax.authoring.compose import Plan
-from ppt_jax.authoring.corpus import describe, duplicate_key
+from ppt_jax.authoring.corpus import describe, duplicate_key, read_files
 from ppt_jax.authoring.draft import Knobs
 from ppt_jax.authoring.genres import find_genres
 from ppt_jax.authoring.motif import all_motifs
@@ -37,6 +38,7 @@ from ppt_jax.storage import read_jsonl, write_atomic, write_jsonl
 
 TOLD = ("full", "verbal", "implicit")
 _CHUNK = 24
+_ANSWERS = "_answers"  # of a row on its way from a worker, not of a document
 _Row: TypeAlias = dict[str, Any]
 _Result: TypeAlias = tuple[_Row | None, list[_Row]]
 
@@ -178,7 +180,8 @@ def author_corpus(
 
     Files under `out_dir`: ``scenarios/<split>-00000-of-00004.jsonl`` (documents, engine fields
     included), ``rejects/`` with the same names (what was refused, why, and its story),
-    ``author.json`` (the config) and ``corpus.json`` (see `ppt_jax.authoring.corpus.describe`).
+    ``statistics/`` with the same names (answers by bin, see `answer_records`), ``author.json``
+    (the config) and ``corpus.json`` (see `ppt_jax.authoring.corpus.describe`).
 
     Args:
       config: what to write.
@@ -294,13 +297,16 @@ def _author_slot(config: AuthorConfig, slot: _Slot) -> _Result:
     """The scenario of a slot (None if no attempt passed) and the rejects on the way."""
     rejects: list[_Row] = []
     for attempt in range(config.attempts):
+        sink: list[Statistics] = []
         result = produce(
             make_plan(config, slot.split, slot.motif, slot.number, attempt),
             config.checks,
             config.asks,
+            sink,
         )
         if not isinstance(result, Rejected):
-            return to_dict(result), rejects
+            answers = statistics_row(result, sink[-1], config.checks.particles)
+            return {**to_dict(result), _ANSWERS: answers}, rejects
         rejects.append(_reject_row(result, attempt))
     return None, rejects
 
@@ -374,17 +380,21 @@ def _write(
             continue
         rows: list[_Row] = []
         rejects: list[_Row] = []
+        statistics: list[_Row] = []
         for _ in range(0, len(shard.slots), _CHUNK):
             for row, refused in next(results):
                 rejects += refused
+                answers = row.pop(_ANSWERS) if row else {}
                 key = duplicate_key(row["story"]) if row else ""
                 if row and key not in seen:
                     seen.add(key)
                     rows.append(row)
+                    statistics.append(answers)
                 elif row:
                     rejects.append(_duplicate_row(row))
                 progress.advance(1, rejects=len(rejects))
         write_jsonl(out / "rejects" / shard.name, rejects)
+        write_jsonl(out / "statistics" / shard.name, statistics)
         write_jsonl(path, rows)
 
 
@@ -398,15 +408,12 @@ def _duplicate_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary(config: AuthorConfig, shards: Sequence[_Shard], out: pathlib.Path) -> dict[str, Any]:
-    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    rejects: list[dict[str, Any]] = []
+    names = [shard.name for shard in shards]
     wanted = {split: config.size(split) for split in SPLITS}
-    for shard in shards:
-        split = shard.name.rsplit("-", 3)[0]
-        splits[split] += [row for _, row in read_jsonl(out / "scenarios" / shard.name)]
-        path = out / "rejects" / shard.name
-        if path.exists():
-            rejects += [row for _, row in read_jsonl(path)]
-    summary = {"wanted": wanted, **describe(splits, rejects), "config": _config_dict(config)}
+    summary = {
+        "wanted": wanted,
+        **describe(read_files(out, names)),
+        "config": _config_dict(config),
+    }
     write_atomic(out / "corpus.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     return summary

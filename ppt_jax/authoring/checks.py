@@ -74,7 +74,8 @@ class AskStatistics:
       top: mass of the likeliest option (choice) or twentieth of the range.
       outside: posterior mass outside a value ask's range.
       influence_G: the same difference when given g is left out.
-      mass: posterior mass by bin.
+      mass, before: posterior and prior mass by bin.
+      edges: upper edges of all bins but the last; a value belongs to the first that is not below.
     """
 
     move: float
@@ -82,6 +83,8 @@ class AskStatistics:
     outside: float
     influence_G: tuple[float, ...]
     mass: Array = dataclasses.field(repr=False, compare=False)
+    before: Array = dataclasses.field(repr=False, compare=False)
+    edges: Array = dataclasses.field(repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +225,7 @@ def _ask_statistics(
     before = np.bincount(np.searchsorted(edges, prior_P), minlength=bins) / len(prior_P)
     influence = [_distance(mass, np.bincount(bin_P, weights, bins)) for weights in without_GP]
     move = _distance(mass, before)
-    return AskStatistics(move, float(mass.max()), outside, tuple(influence), mass)
+    return AskStatistics(move, float(mass.max()), outside, tuple(influence), mass, before, edges)
 
 
 def _distance(mass: Array, other: Array) -> float:

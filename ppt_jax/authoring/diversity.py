@@ -33,41 +33,62 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+class _Sketches:
+    """Number-masked word n-grams of texts, and MinHash buckets that find similar ones.
+
+    64 permutations in 16 bands find candidates, exact Jaccard similarity decides.
+    """
+
+    def __init__(self, size: int, threshold: float) -> None:
+        self.size, self.threshold = size, threshold
+        rng = np.random.default_rng(0)
+        self._factors = rng.integers(1, 1 << 31, size=(64, 1), dtype=np.uint64)
+        self._shifts = rng.integers(0, 1 << 31, size=(64, 1), dtype=np.uint64)
+        self._grams: list[frozenset[int]] = []
+        self._buckets: dict[tuple[int, bytes], list[int]] = collections.defaultdict(list)
+
+    def find(self, text: str, *, add: bool) -> bool:
+        """Whether an added text is nearly this one; adds it then, where asked."""
+        tokens = words(mask_numbers(text))
+        mine = frozenset(
+            zlib.crc32(" ".join(tokens[i : i + self.size]).encode())
+            for i in range(max(1, len(tokens) - self.size + 1))
+        )
+        row = np.fromiter(mine, dtype=np.uint64)[None, :]
+        signature = ((self._factors * row + self._shifts) % _PRIME).min(axis=1).reshape(16, 4)
+        keys = [(band, values.tobytes()) for band, values in enumerate(signature)]
+        candidates = {number for key in keys for number in self._buckets.get(key, ())}
+        near = any(
+            len(mine & self._grams[other]) >= self.threshold * len(mine | self._grams[other])
+            for other in candidates
+        )
+        if add:
+            for key in keys:
+                self._buckets[key].append(len(self._grams))
+            self._grams.append(mine)
+        return near
+
+
 def near_duplicate_rate(texts: Sequence[str], *, size: int = 5, threshold: float = 0.8) -> float:
     """Share of texts whose number-masked word n-grams nearly equal those of an earlier one.
-
-    MinHash with 64 permutations in 16 bands finds candidates, exact Jaccard decides.
 
     Args:
       texts: the stories.
       size: words per n-gram.
       threshold: smallest Jaccard similarity of a near duplicate.
     """
-    rng = np.random.default_rng(0)
-    factors = rng.integers(1, 1 << 31, size=(64, 1), dtype=np.uint64)
-    shifts = rng.integers(0, 1 << 31, size=(64, 1), dtype=np.uint64)
-    grams: list[frozenset[int]] = []
-    buckets: dict[tuple[int, bytes], list[int]] = collections.defaultdict(list)
-    duplicates = 0
-    for number, text in enumerate(texts):
-        tokens = words(mask_numbers(text))
-        hashes = {
-            zlib.crc32(" ".join(tokens[i : i + size]).encode())
-            for i in range(max(1, len(tokens) - size + 1))
-        }
-        grams.append(frozenset(hashes))
-        row = np.fromiter(hashes, dtype=np.uint64)[None, :]
-        signature = ((factors * row + shifts) % _PRIME).min(axis=1).reshape(16, 4)
-        candidates = set()
-        for band, values in enumerate(signature):
-            bucket = buckets[band, values.tobytes()]
-            candidates.update(bucket)
-            bucket.append(number)
-        mine = grams[number]
-        duplicates += any(
-            len(mine & grams[other]) >= threshold * len(mine | grams[other]) for other in candidates
-        )
-    return duplicates / max(len(texts), 1)
+    sketches = _Sketches(size, threshold)
+    return sum(sketches.find(text, add=True) for text in texts) / max(len(texts), 1)
+
+
+def near_copies(
+    originals: Sequence[str], texts: Sequence[str], *, size: int = 5, threshold: float = 0.8
+) -> int:
+    """How many texts are near duplicates of an original; see `near_duplicate_rate`."""
+    sketches = _Sketches(size, threshold)
+    for text in originals:
+        sketches.find(text, add=True)
+    return sum(sketches.find(text, add=False) for text in texts)
 
 
 def compression_ratio(texts: Sequence[str], *, most: int = 1_000_000) -> float:

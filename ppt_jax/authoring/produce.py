@@ -34,13 +34,19 @@ class Rejected:
     story: str
 
 
-def produce(plan: Plan, checks: CheckConfig, asks: tuple[int, int]) -> Scenario | Rejected:
+def produce(
+    plan: Plan,
+    checks: CheckConfig,
+    asks: tuple[int, int],
+    sink: list[Statistics] | None = None,
+) -> Scenario | Rejected:
     """Writes a scenario, checks it, and keeps asks that the evidence says something about.
 
     Args:
       plan: what to write.
       checks: thresholds.
       asks: smallest and largest number of asks to keep.
+      sink: gets the statistics of the kept asks of an accepted scenario.
 
     Returns:
       The scenario with its kept asks numbered q1, q2, ...; or the reject with its first finding.
@@ -53,7 +59,7 @@ def produce(plan: Plan, checks: CheckConfig, asks: tuple[int, int]) -> Scenario 
     scenario = written.scenario
     findings = check_length(scenario, checks)
     if not findings:
-        scenario, findings = keep_asks(scenario, written.prior, checks, asks, rng)
+        scenario, findings = keep_asks(scenario, written.prior, checks, asks, rng, sink)
     if not findings:
         findings = check_text(scenario)
     if findings:
@@ -68,6 +74,7 @@ def keep_asks(
     checks: CheckConfig,
     asks: tuple[int, int],
     rng: np.random.Generator,
+    sink: list[Statistics] | None = None,
 ) -> tuple[Scenario, list[Finding]]:
     """The checks of statistics and truth; keeps asks that the evidence says something about.
 
@@ -77,6 +84,7 @@ def keep_asks(
       checks: thresholds.
       asks: smallest and largest number of asks to keep.
       rng: source of particles and of the number kept.
+      sink: gets the statistics of the kept asks.
 
     Returns:
       The scenario with its kept asks numbered q1, q2, ..., and findings, empty where it is usable.
@@ -106,6 +114,8 @@ def keep_asks(
         findings = check_influence(kept, kept_statistics, checks, rng)
         if not findings or size >= len(order):
             break
+    if sink is not None:
+        sink.append(kept_statistics)
     return kept, findings
 
 

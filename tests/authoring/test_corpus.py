@@ -6,7 +6,12 @@ import pytest
 from ppt_jax.authoring import diversity
 from ppt_jax.authoring.author import AuthorConfig, make_plan
 from ppt_jax.authoring.compose import write_scenario
-from ppt_jax.authoring.corpus import describe, duplicate_key, structure_signature
+from ppt_jax.authoring.corpus import (
+    CorpusFiles,
+    describe,
+    duplicate_key,
+    structure_signature,
+)
 from ppt_jax.scenario.document import to_dict
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(400)]
@@ -88,6 +93,6 @@ def test_duplicate_key_masks_numbers_in_digits_and_words() -> None:
 
 
 def test_empty_corpus_is_described() -> None:
-    page = describe({"train": []}, [])
+    page = describe(CorpusFiles({"train": []}, [], []))
     assert page["counts"]["train"]["scenarios"] == 0
     assert page["rejects"]["total"] == 0
