@@ -275,8 +275,8 @@ class Sketch(Generic[SkinT]):
         Returns:
           The words with the number filled in; put them into an `event`.
         """
-        if mark := self._unseen(node, index):
-            return self._miss(node, fix_articles(says.format(mark)))
+        if missed := self._missed(says, node, index):
+            return missed
         value = self._world(node, *index, digits=digits)
         span = fix_articles(says.format(number(value)))
         self._observe(node, index, value, number(value), span)
@@ -291,26 +291,32 @@ class Sketch(Generic[SkinT]):
 
     def see_pick(self, says: str, node: str, of: str, *index: str) -> str:
         """Observes a pick-draw; ``{}`` in `says` is replaced by the member."""
-        if mark := self._unseen(node, index):
-            return self._miss(node, fix_articles(says.format(mark)))
+        if missed := self._missed(says, node, index):
+            return missed
         value = self._world(node, *index)
         member = self._sets[of][int(value)]
         span = fix_articles(says.format(member))
         self._observe(node, index, value, repr(member), span)
         return span
 
-    def _unseen(self, node: str, index: tuple[str, ...]) -> str:
-        """The words in place of a value that is not observed; "" when it is."""
-        self.sightings.append(flat_name(node, index))
-        return self._hidden.get(self.sightings[-1], "")
+    def _missed(self, says: str, node: str, index: tuple[str, ...]) -> str:
+        """Words of an observation that is not made, "" when it is.
 
-    def _miss(self, node: str, span: str) -> str:
-        """Words of an observation that was not made; they tell its node, or nothing."""
+        They tell its node, or nothing and are declared so; then they may hold no number, since the
+        numbers of what is declared are not read as the program's.
+        """
+        self.sightings.append(flat_name(node, index))
+        mark = self._hidden.get(self.sightings[-1], "")
+        if not mark:
+            return ""
+        span = fix_articles(says.format(mark))
         row = next(row for row in self._model if row["name"] == node)
-        if row["per"] or row["says"] not in span:
-            self._declared.append(span)
-        else:
+        if not row["per"] and row["says"] in span:
             row["says"] = span
+        elif wording.read_numbers(re.sub("|".join(map(re.escape, (mark, *index))), "", span)):
+            return ""
+        else:
+            self._declared.append(span)
         return span
 
     def _observe(
