@@ -106,9 +106,9 @@ def test_hidden_subgroup(seed: int) -> None:
     skin, story = _remedy(scenario), scenario.story
     low, high, low_easy, high_easy = chances(sentence(story, "all values equally likely"))
     unit = (np.arange(40) + 0.5) / 40
-    shift = sentence(story, "shifts both chances")
+    shift = sentence(story, "shifts both chances alike")
     size = chances(shift)[0]
-    if "anywhere from" in shift:
+    if "anything from" in shift:
         gains, prior = size * (2 * unit - 1), np.ones(40)
     else:
         up = chances(shift)[1]

@@ -165,7 +165,7 @@ def test_taught_or_found(seed: int) -> None:
     top = chances(sentence(story, "one fixed rule"))
     prior = np.full(len(rules), (1 - top[0]) / (len(rules) - 1) if top else 1 / len(rules))
     prior[0] = top[0] if top else prior[0]
-    taught = chances(sentence(story, "by a teacher"))[0]
+    taught = chances(sentence(story, "a teacher"))[0]
     singular = dict(zip((*skin.plurals, skin.things), (*skin.seconds, ""), strict=True))
 
     def fits(rule: str, thing: str) -> bool:

@@ -74,7 +74,7 @@ def seeing_vs_doing(s: Sketch[Remedy]) -> None:
 def _cases_seen_and_done(s: Sketch[Remedy]) -> None:
     """Single cases: a decision tells about the hidden kind, a lot cuts that arrow."""
     k = s.skin
-    letters = s.some("BCDFGHK", s.entities(2, 3))
+    letters = s.some("BCDFGHK", 2 if s.knobs.length == "short" else s.entities(2, 3))
     names = s.set("item", [f"{k.case} {letter}" for letter in letters])
     by_lot = s.some(names[1:], 1)
     chosen = [name for name in names if name not in by_lot]
@@ -155,7 +155,7 @@ def _records_seen_and_done(s: Sketch[Remedy]) -> None:
         )  # fmt: skip
     most = {"short": 16, "medium": 24, "long": 40}[s.knobs.length]
     sizes = [s.number(8, most, 1) for _ in range(3)]
-    shown = sorted(s.some(range(3), s.observations(2, 3)))
+    shown = sorted(s.some(range(3), 2 if s.knobs.length == "short" else s.observations(2, 3)))
     since = " since then" if 0 in shown else ""
     spans = (
         ("decided_p", f"in {{}} of {sizes[0]} earlier cases, {k.chooser} decided for {k.agent}"),
@@ -241,23 +241,23 @@ def hidden_subgroup(s: Sketch[Remedy]) -> None:
     hard = s.chance(0.25, 0.35, form="percent"), s.chance(0.4, 0.5, form="percent")
     easy = s.chance(0.5, 0.6, form="percent"), s.chance(0.7, 0.8, form="percent")
     base = s.rule(
-        f"Without {k.agent}, the chance that a {k.hard} {k.case} {k.works} is anything from"
-        f" {hard[0]} to {hard[1]}, for a {k.easy} one from {easy[0]} to {easy[1]}, all values"
-        " equally likely"
+        f"Without {k.agent}, a {k.hard} {k.case} {k.works} with a chance of {hard[0]} to {hard[1]}"
+        f" and a {k.easy} one of {easy[0]} to {easy[1]}, all values equally likely"
     )
     s.draw("plain_hard", f"uniform(low={hard[0].code}, high={hard[1].code})", says=base)
     s.draw("plain_easy", f"uniform(low={easy[0].code}, high={easy[1].code})", says=base)
     size = points(s, 10, 20)
     if s.maybe():
         change = s.rule(
-            f"{k.agent} shifts both chances by the same amount, anywhere from {size} down to"
-            f" {size} up, all values equally likely"
+            f"{k.agent} shifts both chances alike, by anything from {size} down to {size} up, all"
+            " values equally likely"
         )
         s.draw("gain", f"uniform(low=0-{size.code}, high={size.code})", says=change)
     else:
         helps = s.chance(0.3, 0.7)
         change = s.rule(
-            f"{k.agent} shifts both chances by {size}, up with {helps.chance()} and down otherwise"
+            f"{k.agent} shifts both chances alike by {size}, up with {helps.chance()} and down"
+            " otherwise"
         )
         s.draw("helps", f"yes(p={helps.code})", says=change)
         s.let("gain", f"{size.code} if helps else 0-{size.code}")
@@ -298,7 +298,7 @@ def hidden_subgroup(s: Sketch[Remedy]) -> None:
 def what_if(s: Sketch[Fault]) -> None:
     """Counterfactual: infer what is hidden, change one cause, and let the same case run again."""
     k = s.skin
-    causes = s.some(k.causes, min(3, s.entities(2, 3)))
+    causes = s.some(k.causes, 2 if s.knobs.length == "short" else min(3, s.entities(2, 3)))
     s.setting(
         s.choose(
             (

@@ -222,24 +222,23 @@ def taught_or_found(s: Sketch[Tray]) -> None:
     """Chosen by someone who knows the rule, or met by chance: strong against weak sampling."""
     k = s.skin
     things, allows = _declare_rule(s)
-    knows = s.chance(0.4, 0.75)
+    knows = s.chance(0.5, 0.8)
     says = s.rule(
         s.choose(
             (
-                f"With {knows.chance()} the {k.things} are shown by a teacher who knows the rule"
-                " and each time draws one of those that it allows, otherwise by a stranger who"
-                f" each time draws one of all {len(things)}; all draws have equal chances",
-                f"{k.things} are shown one at a time, drawn with equal chances, and the same may"
-                f" come again: with {knows.chance()} by a teacher, who knows the rule and draws"
-                f" only from what it allows, otherwise by a stranger, who draws from all"
-                f" {len(things)}",
+                f"With {knows.chance()} the {k.things} are shown by a teacher who draws only from"
+                f" what the rule allows, otherwise by a stranger who draws from all {len(things)},"
+                " each time with equal chances",
+                "One and the same person draws and shows them, each time with equal chances: with"
+                f" {knows.chance()} a teacher, who draws only from what the rule allows, otherwise"
+                f" a stranger, who draws from all {len(things)}",
             )
         )
     )
     s.draw("taught", f"yes(p={knows.code})", says=says)
     s.let("offer", "fits[thing] if taught else 1", per="thing", says=says)
     weights = ", ".join(f"offer[{thing!r}]" for thing in things)
-    turns = s.set("turn", [ordinal(place) for place in range(1, s.observations(1, 3) + 1)])
+    turns = s.set("turn", [ordinal(place) for place in range(1, s.observations(1, 2) + 1)])
     s.draw("shown", f"pick(thing, weights=[{weights}])", per="turn")
     s.let("allowed", "total(fits[thing], thing)")
     s.simulate()

@@ -342,7 +342,8 @@ def ageing(s: Sketch[Durable]) -> None:
 def stock(s: Sketch[Stock]) -> None:
     """A store less what is wanted each day, now and then filled up unseen: what is left of it."""
     k = s.skin
-    days = s.set("day", DAYS[: s.observations(3, 5)])
+    most = 4 if s.knobs.length == "short" else 5
+    days = s.set("day", DAYS[: s.observations(3, most)])
     last = days[-1]
     s.setting(
         s.choose(
@@ -356,7 +357,7 @@ def stock(s: Sketch[Stock]) -> None:
         s, "rate", f"the usual number of {k.goods} wanted per day", k.rate, unit="",
         scope=f"across {k.stores}", step=1,
     )  # fmt: skip
-    law = s.rule("What is wanted on a single day is Poisson with that mean")
+    law = s.rule("single days are Poisson around the usual number")
     s.draw("wanted", "count(rate=rate)", per="day", says=law)
     begin = s.number(middle.value * len(days), middle.value * len(days) * 1.6, 5)
     start = s.rule(f"Before {days[0]} there were {begin} {k.goods} in {k.store}")
@@ -364,8 +365,8 @@ def stock(s: Sketch[Stock]) -> None:
     fill = s.rule(
         s.choose(
             (
-                f"On any evening there is {comes.chance()} that {k.source} brings {load} more, and"
-                " nobody writes it down",
+                f"On any evening there is {comes.chance()} that {k.source} brings {load} more,"
+                " without a note",
                 f"of an evening, {k.source} comes by {comes.times()} and leaves {load} more,"
                 " without a note",
             )
