@@ -28,6 +28,8 @@ from launch.workdir import SECTIONS, Workdir
 from ppt_jax.errors import UserError
 
 if TYPE_CHECKING:
+    from ppt_jax.authoring.author import AuthorConfig
+    from ppt_jax.authoring.llm.config import LLMAuthorConfig
     from ppt_jax.data.packing import PackConfig
 
 Stage = Callable[[ml_collections.ConfigDict, pathlib.Path], None]
@@ -39,7 +41,13 @@ def author(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     from ppt_jax.authoring.author import AuthorConfig, author_corpus
     from ppt_jax.authoring.corpus import read_files
 
-    page = author_corpus(build(AuthorConfig, seeded(config, "author"), "author"), workdir)
+    settings = author_settings(config)
+    if isinstance(settings, AuthorConfig):
+        page = author_corpus(settings, workdir)
+    else:
+        from launch.writing import author_with_model
+
+        page = author_with_model(config, settings, workdir)
     write_page(workdir, page, read_files(workdir))
 
 
@@ -161,6 +169,24 @@ def seeded(config: ml_collections.ConfigDict, section: str) -> dict[str, Any]:
     return fields
 
 
+def author_settings(config: ml_collections.ConfigDict) -> AuthorConfig | LLMAuthorConfig:
+    """The author of a recipe: ``config.author.kind`` is ``motifs`` (the default) or ``llm``.
+
+    Raises:
+      UserError: an unknown kind, or a field is wrong.
+    """
+    from ppt_jax.authoring.author import AuthorConfig
+    from ppt_jax.authoring.llm.config import LLMAuthorConfig
+
+    fields = seeded(config, "author")
+    kind = fields.pop("kind", "motifs")
+    if kind == "motifs":
+        return build(AuthorConfig, fields, "author")
+    if kind != "llm":
+        raise UserError(f"config.author.kind: {kind!r} is neither motifs nor llm")
+    return build(LLMAuthorConfig, fields, "author")
+
+
 def _section(config: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
     if name not in config:
         raise UserError(f"config: section {name!r} is missing; see configs/quickstart.py")
@@ -193,7 +219,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     from ppt_jax.inference.labels import LabelConfig
     from ppt_jax.training.loop import TrainConfig
 
-    known = {section for names in SECTIONS.values() for section in names}
+    known = {"backend", *(section for names in SECTIONS.values() for section in names)}
     for name in config:
         if name not in known:
             raise UserError(f"config.{name}: no such section; {nearest(name, sorted(known))}")
@@ -204,7 +230,10 @@ def check_config(config: ml_collections.ConfigDict) -> None:
             raise UserError(f"config.data.{name}: no such field; {nearest(name, DATA_SECTIONS)}")
     if "tokenizer" not in config.data:
         raise UserError("config.data.tokenizer is missing; see configs/quickstart.py")
-    build(AuthorConfig, seeded(config, "author"), "author")
+    if not isinstance(author_settings(config), AuthorConfig):
+        from launch.writing import backend_settings
+
+        backend_settings(config)
     build(LabelConfig, seeded(config, "label"), "label")
     build(TokenizerConfig, config.data.tokenizer, "data.tokenizer")
     packing_config(config, "packing", "train")

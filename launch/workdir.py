@@ -26,6 +26,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 # Fields that say how the work is done, not what comes out: they may differ between two runs.
 EXECUTION_FIELDS = {
     ("author", "processes"),
+    ("author", "in_flight"),
+    ("author", "finish"),
     ("label", "processes"),
     ("train", "mesh"),
     ("train", "log_every"),

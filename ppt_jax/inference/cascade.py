@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import bisect
 import concurrent.futures
 import dataclasses
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ppt_jax.errors import UserError
+from ppt_jax.inference.averaging import (
+    average_labels,
+    program_weights,
+    programs_of,
+    weights_row,
+)
 from ppt_jax.inference.discrete_route import discrete_route
 from ppt_jax.inference.elimination import MAX_COST
 from ppt_jax.inference.gates import failed_gate, missed_range, promising, with_shift
@@ -42,6 +51,7 @@ class Labelled:
       seconds: its share of the time that its batches took; not reproducible.
       signature: of its structure.
       effort: points of each scramble at which its labels passed, 0 for the exact route.
+      programs: how the labels of several programs were averaged (`averaging.weights_row`), or None.
     """
 
     scenario: Scenario
@@ -49,6 +59,7 @@ class Labelled:
     seconds: float
     signature: str
     effort: int = 0
+    programs: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +251,7 @@ def label_scenarios(
     config: LabelConfig | None = None,
     progress: Progress | Callable[..., None] | None = None,
 ) -> list[Labelled | Reject]:
-    """Labels scenarios by the cheapest sound route.
+    """Labels scenarios by the cheapest sound route; those with several programs by their average.
 
     Args:
       scenarios: checked documents.
@@ -255,20 +266,68 @@ def label_scenarios(
       >>> results = label_scenarios(scenarios, LabelConfig())  # doctest: +SKIP
       >>> results[0].labels[0].probs  # doctest: +SKIP
     """
-    cascade = _Cascade(config or LabelConfig())
+    config = config or LabelConfig()
     advance = progress.advance if isinstance(progress, Progress) else progress
+    programs = [programs_of(scenario) for scenario in scenarios]
+    ends = list(itertools.accumulate(len(one) for one in programs))
+    flat = [program for one in programs for program in one]
+
+    done = 0
+
+    def report(upto: int, rejects: int) -> None:
+        nonlocal done
+        now = bisect.bisect_right(ends, upto)
+        if advance is not None and now > done:
+            advance(now - done, rejects=rejects)
+        done = now
+
+    results = _label_programs(flat, config, report)
+    found = []
+    for scenario, own, end in zip(scenarios, programs, ends):
+        part = results[end - len(own) : end]
+        found.append(part[0] if len(own) == 1 else _averaged(scenario, own, part, config))
+    return found
+
+
+def _averaged(
+    scenario: Scenario,
+    programs: Sequence[Scenario],
+    results: Sequence[Labelled | Reject],
+    config: LabelConfig,
+) -> Labelled | Reject:
+    """The average over the programs of a story; without its own program there is none."""
+    own = results[0]
+    if isinstance(own, Reject):
+        return own
+    refused = {one.scenario_id: one.reason for one in results if isinstance(one, Reject)}
+    found = [(p, one) for p, one in zip(programs, results) if isinstance(one, Labelled)]
+    chosen = [program for program, _ in found]
+    weights = program_weights(chosen, config.program_weights, config.seed)
+    return Labelled(
+        scenario,
+        average_labels(chosen, [one.labels for _, one in found], weights),
+        sum(one.seconds for _, one in found),
+        own.signature,
+        max(one.effort for _, one in found),
+        weights_row(weights, refused),
+    )
+
+
+def _label_programs(
+    scenarios: Sequence[Scenario], config: LabelConfig, report: Callable[[int, int], None]
+) -> list[Labelled | Reject]:
+    """Labels documents of one program each; `report` is told how many are done, and the rejects."""
+    cascade = _Cascade(config)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:  # prepares one portion, weighs another
         busy: concurrent.futures.Future[None] | None = None
-        size = 0
         for start in range(0, len(scenarios) + PORTION, PORTION):
             part = scenarios[start : start + PORTION]
             cases = [cascade.begin(start + i, scenario) for i, scenario in enumerate(part)]
             if busy is not None:
                 busy.result()
-                if advance is not None:
-                    found = [cascade.results[i] for i in range(start) if i in cascade.results]
-                    advance(size, rejects=sum(isinstance(one, Reject) for one in found))
-            busy, size = None, len(part)
+                found = [cascade.results[i] for i in range(start) if i in cascade.results]
+                report(start, sum(isinstance(one, Reject) for one in found))
+            busy = None
             if part:
                 busy = pool.submit(cascade.weigh, [case for case in cases if case is not None])
     return [cascade.results[i] for i in range(len(scenarios))]

@@ -48,12 +48,15 @@ class UnreadableShard(UserError):
 
 def labelled_row(labelled: Labelled) -> dict[str, Any]:
     """The JSON row of one labelled scenario; holds nothing that differs between runs."""
-    return {
+    row: dict[str, Any] = {
         "scenario": to_dict(labelled.scenario),
         "labels": [label_to_dict(label) for label in labelled.labels],
         "signature": labelled.signature,
         "effort": labelled.effort,
     }
+    if labelled.programs is not None:
+        row["programs"] = dict(labelled.programs)
+    return row
 
 
 def read_labelled(path: str | os.PathLike[str]) -> Iterator[Labelled]:
@@ -66,7 +69,8 @@ def read_labelled(path: str | os.PathLike[str]) -> Iterator[Labelled]:
         try:
             labels = tuple(label_from_dict(label) for label in row["labels"])
             scenario = parse_scenario(row["scenario"], source=f"{path}, line {number}")
-            yield Labelled(scenario, labels, 0.0, row["signature"], row["effort"])
+            about = (row["signature"], row["effort"], row.get("programs"))
+            yield Labelled(scenario, labels, 0.0, *about)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}, line {number}: not a labelled scenario ({error})") from error
 

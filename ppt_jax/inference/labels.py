@@ -77,6 +77,8 @@ class LabelConfig:
       nuts_draws: of each NUTS chain, in the order they are tried, on what every other route of
         ``auto`` refuses; empty for none, since each structure costs seconds of compilation.
         The engines ``numpyro`` and ``nuts`` take (500, 2000) where it is empty.
+      program_weights: how labels of a story with several programs are averaged, ``equal`` or by
+        marginal likelihood (``evidence``, see `ppt_jax.inference.averaging`).
     """
 
     points: tuple[int, ...] = (8192, 65536, 262144)
@@ -98,11 +100,16 @@ class LabelConfig:
     min_acceptance: float = 0.05
     min_valid: float = 0.5
     nuts_draws: tuple[int, ...] = ()
+    program_weights: str = "equal"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", tuple(self.points))
         if self.engine not in ENGINES:
             raise UserError(f"label.engine: {self.engine!r} is none of {', '.join(ENGINES)}")
+        if self.program_weights not in ("equal", "evidence"):
+            raise UserError(
+                f"label.program_weights: {self.program_weights!r} is neither equal nor evidence"
+            )
         if not self.points:
             raise UserError("label.points: at least one number of points is needed")
         for count in self.points:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 from ppt_jax.errors import UserError
 from ppt_jax.scenario import limits
 from ppt_jax.scenario.errors import ScenarioError
-from ppt_jax.scenario.expression import Expr, ExpressionError, parse_expression
+from ppt_jax.scenario.expression import Draw, Expr, ExpressionError, Name, parse_expression
 from ppt_jax.scenario.fields import Fields, load_json
 from ppt_jax.scenario.observed import observed_draw
 from ppt_jax.scenario.validate import validate
@@ -98,10 +98,12 @@ class Ask:
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
-    """A whole document. The last eight fields are written by the engine, not by authors.
+    """A whole document. The last nine fields are written by the engine, not by authors.
 
-    `truth` has every scalar draw by flat name (see `flat_name`); a pick-draw stores the position
-    of its member, an observed draw the observed value.
+    `alternatives` are other programs for the same story and questions, each as a document of its
+    own; the label then averages over all programs. `truth` has every scalar draw by flat name (see
+    `flat_name`); a pick-draw stores the position of its member, an observed draw the observed
+    value.
     """
 
     schema: str
@@ -122,6 +124,7 @@ class Scenario:
     evidence: str = ""
     truth: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    alternatives: tuple[Scenario, ...] = ()
 
     def members(self, set_name: str) -> tuple[str, ...]:
         """The members of a set; raises KeyError where there is no such set."""
@@ -188,6 +191,8 @@ def parse_scenario(data: Mapping[str, Any] | str, *, source: str = "") -> Scenar
         name = data.get("id")
         document = name[: limits.MAX_LABEL_CHARACTERS] if isinstance(name, str) else ""
         scenario = validate(_read(Fields(data, "")))
+        made = tuple(_checked(one, scenario, i) for i, one in enumerate(scenario.alternatives))
+        scenario = dataclasses.replace(scenario, alternatives=made)
     except ScenarioError as error:
         raise error.placed(document=document, source=source) from None
     return scenario
@@ -217,8 +222,67 @@ def _read(fields: Fields) -> Scenario:
         truth=fields.numbers("truth"),
         provenance=fields.json("provenance"),
     )
+    rows = fields.objects("alternatives", limits.MAX_ALTERNATIVES, optional=True)
+    alternatives = tuple(_alternative(row, scenario) for row in rows)
     fields.finish()
-    return scenario
+    return dataclasses.replace(scenario, alternatives=alternatives)
+
+
+def _alternative(fields: Fields, scenario: Scenario) -> Scenario:
+    """Another program for the story and the questions of a document."""
+    program = Scenario(
+        schema=scenario.schema,
+        id=scenario.id,
+        motif=scenario.motif,
+        domain=scenario.domain,
+        story=scenario.story,
+        asides=(),
+        sets=tuple(_set(f) for f in fields.objects("sets", limits.MAX_SETS, optional=True)),
+        model=tuple(_node(f) for f in fields.objects("model", limits.MAX_MODEL)),
+        given=tuple(_given(f) for f in fields.objects("given", limits.MAX_GIVEN, optional=True)),
+        ask=(),
+    )
+    formulas: dict[str, tuple[str, Expr]] = {}
+    for row in fields.objects("ask", limits.MAX_ASK):
+        expr = row.text("expr")
+        formulas[row.slug("id")] = expr, _formula(row, "expr", expr, "ask")
+        row.finish()
+    fields.finish()
+    if set(formulas) != {ask.id for ask in scenario.ask}:
+        raise ScenarioError(
+            f"has formulas for {', '.join(sorted(formulas))}; one is needed for each of the "
+            f"questions {', '.join(sorted(ask.id for ask in scenario.ask))}",
+            field=fields.path("ask"),
+        )
+    picks = {
+        node.name
+        for node in program.model
+        if isinstance(node.formula, Draw) and node.formula.family == "pick"
+    }
+    asks = []
+    for ask in scenario.ask:
+        expr, formula = formulas[ask.id]
+        of_set = isinstance(formula, Name) and formula.name in picks  # its members are the options
+        options = () if of_set else ask.options
+        asks.append(dataclasses.replace(ask, expr=expr, formula=formula, options=options))
+    return dataclasses.replace(program, ask=tuple(asks))
+
+
+def _checked(alternative: Scenario, scenario: Scenario, number: int) -> Scenario:
+    """Validates an alternative; options may stand in another order, but must be the same."""
+    try:
+        alternative = validate(alternative)
+        for i, (ask, other) in enumerate(zip(scenario.ask, alternative.ask)):
+            if set(ask.options) != set(other.options):
+                raise ScenarioError(
+                    f"has the options {', '.join(other.options)} where the question has "
+                    f"{', '.join(ask.options)}",
+                    field=f"ask[{i}].expr",
+                )
+    except ScenarioError as error:
+        field = f"alternatives[{number}].{error.field}".removesuffix(".")
+        raise ScenarioError(error.message, field=field, at=error.at) from None
+    return alternative
 
 
 def _set(fields: Fields) -> NamedSet:
@@ -325,6 +389,14 @@ def to_dict(scenario: Scenario) -> dict[str, Any]:
         data["truth"] = dict(scenario.truth)
     if scenario.provenance:
         data["provenance"] = dict(scenario.provenance)
+    if scenario.alternatives:
+        data["alternatives"] = [
+            {
+                **{key: to_dict(one)[key] for key in ("sets", "model", "given")},
+                "ask": [{"id": ask.id, "expr": ask.expr} for ask in one.ask],
+            }
+            for one in scenario.alternatives
+        ]
     return data
 
 

@@ -27,6 +27,7 @@ MAX_ASK: Final = 32
 MAX_FORMULAS_CHARACTERS: Final = 40_000  # all formulas together
 MAX_OPTIONS: Final = MAX_MEMBERS
 MAX_ASIDES: Final = 50
+MAX_ALTERNATIVES: Final = 15
 
 # After writing every element of every set out.
 MAX_SCALARS: Final = 4_096  # scalar draws and lets

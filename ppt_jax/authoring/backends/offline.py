@@ -12,7 +12,7 @@ from ppt_jax.authoring.backends.budgets import (
     known,
 )
 from ppt_jax.authoring.backends.journal import Journal
-from ppt_jax.authoring.backends.protocol import Request, Response
+from ppt_jax.authoring.backends.protocol import FinishReason, Request, Response
 
 
 class OfflineBackend:
@@ -23,7 +23,8 @@ class OfflineBackend:
     in `Request.context`.
 
     Args:
-      answer: the text for a request; deterministic, or the journal will hold one of its answers.
+      answer: the text for a request, or text and finish reason; deterministic, or the journal will
+        hold one of its answers.
       name: what answers, for provenance.
       journal: answers of earlier runs, and where new ones go.
       ledger: the budget; tokens are estimated from the texts.
@@ -38,7 +39,7 @@ class OfflineBackend:
 
     def __init__(
         self,
-        answer: Callable[[Request], str],
+        answer: Callable[[Request], str | tuple[str, FinishReason]],
         *,
         name: str = "offline",
         journal: Journal | None = None,
@@ -55,14 +56,19 @@ class OfflineBackend:
             self.ledger.admit(request)  # nothing else is under way: it is granted, or it raises
             start = time.monotonic()
             try:
-                text = self._answer(request)
+                made = self._answer(request)
             except BaseException:
                 self.ledger.release(request)
                 raise
+            finish_reason: FinishReason = "stop"
+            if isinstance(made, str):
+                text = made
+            else:
+                text, finish_reason = made
             response = Response(
                 request.key,
                 text,
-                "stop",
+                finish_reason,
                 estimated_prompt_tokens(request),
                 estimated_tokens(text),
                 round(time.monotonic() - start, 3),

@@ -247,15 +247,9 @@ def _tried_row(one: Tried) -> Row:
 
 
 def _summary(config: LLMAuthorConfig, shards: Sequence[_Shard], out: pathlib.Path) -> Row:
-    splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    rejects: list[Row] = []
-    for shard in shards:
-        split = shard.name.rsplit("-", 3)[0]
-        splits[split] += [row for _, row in read_jsonl(out / "scenarios" / shard.name)]
-        path = out / "rejects" / shard.name
-        if path.exists():
-            rejects += [row for _, row in read_jsonl(path)]
-    kept = [row for rows in splits.values() for row in rows]
+    files = read_files(out, [shard.name for shard in shards])
+    rejects = files.rejects
+    kept = [row for rows in files.splits.values() for row in rows]
     summary = {
         "author": "llm",
         "wanted": {split: config.size(split) for split in SPLITS},

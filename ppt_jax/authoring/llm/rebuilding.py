@@ -30,39 +30,21 @@ def read_rebuilt(scenario: Scenario, data: Mapping[str, Any]) -> Scenario | list
 
     Args:
       scenario: the document that was told.
-      data: follows `schemas.REBUILD`.
+      data: follows `schemas.REBUILD`, which is the form of an alternative in a document.
 
     Returns:
       A document with the same story, the rebuilt program and evidence, and the same asks with
       rebuilt formulas; or what is wrong with it.
     """
-    rows = to_dict(scenario)
-    formulas = {str(row["id"]): str(row["expr"]) for row in data["ask"]}
-    missing = [ask["id"] for ask in rows["ask"] if ask["id"] not in formulas]
-    if missing:
-        return [Finding("c1_parse", f"ask: the questions {', '.join(missing)} have no formula")]
     if not data["given"]:
         return [Finding("c1_parse", "given: what the story reports as seen is missing")]
-    document = {
-        "schema": rows["schema"],
-        "id": rows["id"],
-        "motif": rows["motif"],
-        "story": rows["story"],
-        "sets": data["sets"],
-        "model": data["model"],
-        "given": data["given"],
-    }
-    # a pick has its members for options, in an order of its own; a yes/no formula takes the names
-    picks = {
-        str(node["name"]) for node in data["model"] if str(node["expr"]).lstrip().startswith("pick")
-    }
-    asks = []
-    for ask in rows["ask"]:
-        formula = formulas[ask["id"]]
-        options = [] if formula.strip() in picks else ask["options"]
-        asks.append({**ask, "expr": formula, "options": options})
+    rows = to_dict(scenario)
+    asked = {ask.id for ask in scenario.ask}
+    program = {**data, "ask": [row for row in data["ask"] if row["id"] in asked]}
     try:
-        return parse_scenario({**document, "ask": asks})
+        (rebuilt,) = parse_scenario({**rows, "alternatives": [program]}).alternatives
     except ScenarioError as error:
+        field = error.field.removeprefix("alternatives[0].")
         at = "" if error.at is None else f", character {error.at + 1}"
-        return [Finding("c1_parse", f"{error.field}{at}: {error.message}")]
+        return [Finding("c1_parse", f"{field}{at}: {error.message}")]
+    return rebuilt

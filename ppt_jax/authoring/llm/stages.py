@@ -205,14 +205,23 @@ def _finished(
         "agreement": [as_json(agreement) for agreement in agreements],
         "usage": usage(tried),
     }
-    evidence = told.evidence or config.evidence
-    return dataclasses.replace(told, evidence=evidence, provenance=provenance)
+    sound = [
+        program
+        for program, agreement in zip(programs, agreements, strict=True)
+        if agreement.reason in ("", "disagree")
+    ]
+    return dataclasses.replace(
+        told,
+        evidence=told.evidence or config.evidence,
+        provenance=provenance,
+        alternatives=tuple(sound) if config.programs_per_story > 1 else (),
+    )
 
 
 def usage(tried: Sequence[Tried]) -> dict[str, list[int]]:
-    """Per stage: requests, tokens read, tokens written."""
+    """Per stage: requests, tokens read, tokens written; a request asked again is paid once."""
     sums: dict[str, list[int]] = {}
-    for one in tried:
+    for one in {one.key: one for one in tried}.values():
         row = sums.setdefault(one.stage, [0, 0, 0])
         for place, value in enumerate((1, one.prompt_tokens, one.completion_tokens)):
             row[place] += value
