@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -37,7 +38,7 @@ from ppt_jax.evaluation.readout import read_answers
 from ppt_jax.evaluation.report import write_report
 from ppt_jax.evaluation.report_inputs import write_report_inputs
 from ppt_jax.evaluation.shards import ItemShards
-from ppt_jax.evaluation.tables import EvaluationConfig, evaluate, write_evaluation
+from ppt_jax.evaluation.tables import SPLITS, EvaluationConfig, evaluate, write_evaluation
 from ppt_jax.models.adapters import with_adapters
 from ppt_jax.models.answers import StopSets, answer_log_probs
 from ppt_jax.models.decoder import DecoderConfig, Params, count_parameters, make_apply
@@ -93,6 +94,9 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
     """
     settings = build(EvaluationConfig, seeded(config, "evaluate"), "evaluate")
     data = open_dataset(workdir / "dataset", verify=True)
+    if not settings.splits:
+        tested = tuple(split for split in SPLITS if split in data.counts)
+        settings = dataclasses.replace(settings, splits=tested)
     corpus = _corpus(workdir / "corpus.json")
     summary = _read(workdir / "labels" / "summary.json")
     decoder, models, answers = _models(config, workdir)
@@ -109,7 +113,8 @@ def evaluate_run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> No
             found = shards.get(f"{split}-{name}", make)
             (fit if split == "validation" else items).extend(found)
     if not items:
-        raise UserError(f"{workdir}: the dataset has none of {', '.join(settings.splits)}")
+        wanted = ", ".join(settings.splits or SPLITS)
+        raise UserError(f"{workdir}: the dataset has none of {wanted}")
     write_items(workdir / "evaluation" / "items.jsonl", items)
     write_items(workdir / "evaluation" / "validation_items.jsonl", fit)
     training = data.split("train")

@@ -8,7 +8,9 @@ finished one is skipped.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import functools
 import json
 import multiprocessing
 import os
@@ -21,7 +23,7 @@ import numpy as np
 
 from ppt_jax.authoring.answer_records import statistics_row
 from ppt_jax.authoring.checks import CheckConfig, Statistics
-from ppt_jax.authoring.compose import Plan
+from ppt_jax.authoring.compose import Plan, write_scenario
 from ppt_jax.authoring.corpus import describe, duplicate_key, read_files
 from ppt_jax.authoring.draft import Knobs
 from ppt_jax.authoring.genres import find_genres
@@ -39,6 +41,7 @@ from ppt_jax.storage import read_jsonl, write_atomic, write_jsonl
 TOLD = ("full", "verbal", "implicit")
 _CHUNK = 24
 _ANSWERS = "_answers"  # of a row on its way from a worker, not of a document
+_PROBES = 16
 _Row: TypeAlias = dict[str, Any]
 _Result: TypeAlias = tuple[_Row | None, list[_Row]]
 
@@ -49,14 +52,20 @@ class AuthorConfig:
 
     Attributes:
       seed: everything random follows from it.
-      train_size: scenarios of the split "train"; likewise the next four.
-      validation_size: for temperature scaling and early stopping, motifs of "train".
+      train_size: scenarios of the split "train"; likewise the next six.
+      validation_size: for temperature scaling and early stopping, motifs of `validation_motifs`.
       seen_motifs_size: test scenarios of trained motifs.
       held_out_motifs_size: test scenarios of `held_out_motifs`.
       held_out_family_size: test scenarios of `held_out_family`.
-      motifs: "all", or names; each has an equal share of its split.
+      held_out_skins_size: test scenarios of trained motifs with `held_out_skins`.
+      held_out_structures_size: test scenarios of trained motifs with structures never trained on.
+      motifs: "all", or names of motifs and letters of families; each motif has an equal share of
+        its split.
       held_out_motifs: motifs never trained on, of trained families.
       held_out_family: letter of a family never trained on, "" for none.
+      held_out_skins: names of skins never trained on, or "one_per_kind".
+      held_out_structures: share of structures never trained on, by a hash of program and evidence.
+      validation_motifs: whose motifs the validation split has, "train" or "held_out_motifs".
       skins: "all", or names of skins.
       genres: "all", or names of genres.
       told: number wordings, of "full", "verbal" and "implicit"; each equally often.
@@ -80,9 +89,14 @@ class AuthorConfig:
     seen_motifs_size: int = 300
     held_out_motifs_size: int = 200
     held_out_family_size: int = 200
+    held_out_skins_size: int = 0
+    held_out_structures_size: int = 0
     motifs: str | tuple[str, ...] = "all"
     held_out_motifs: tuple[str, ...] = ("paired_ranking", "explaining_away")
     held_out_family: str = "G"
+    held_out_skins: tuple[str, ...] = ()
+    held_out_structures: float = 0.0
+    validation_motifs: str = "train"
     skins: str | tuple[str, ...] = "all"
     genres: str | tuple[str, ...] = "all"
     told: tuple[str, ...] = ("full",)
@@ -105,9 +119,8 @@ class AuthorConfig:
                 object.__setattr__(self, field, "all")
             if getattr(self, field) != "all":
                 object.__setattr__(self, field, _names(getattr(self, field)))
-        object.__setattr__(self, "held_out_motifs", _names(self.held_out_motifs))
-        object.__setattr__(self, "told", _names(self.told))
-        object.__setattr__(self, "chances", _names(self.chances))
+        for field in ("held_out_motifs", "held_out_skins", "told", "chances"):
+            object.__setattr__(self, field, _names(getattr(self, field)))
         for field, floor in (("asides", 0), ("entities", 1), ("observations", 1), ("asks", 1)):
             pair = tuple(getattr(self, field))
             if len(pair) != 2 or not floor <= pair[0] <= pair[1]:
@@ -129,14 +142,14 @@ class AuthorConfig:
         if not 0 <= self.mutation_rate <= 1:
             raise UserError(f"mutation_rate: {self.mutation_rate} is not within 0 and 1")
         find_genres(self.genres)
-        unknown = set(() if self.skins == "all" else self.skins) - set(all_skins())
-        if unknown:
-            raise UserError(f"skins: unknown {sorted(unknown)}; known: {', '.join(all_skins())}")
-        self.split_plan()
+        plan = self.split_plan()
+        for split in ("held_out_skins", "held_out_structures"):
+            if self.size(split) and not plan.motifs[split]:
+                raise UserError(f"{split}_size: {self.size(split)}, but {split} holds nothing out")
 
     def split_plan(self) -> SplitPlan:
-        """The motifs of each split."""
-        return plan_splits(self.motifs, self.held_out_motifs, self.held_out_family)
+        """What each split draws from."""
+        return _split_plan(self)
 
     def size(self, split: str) -> int:
         """Scenarios wanted of a split."""
@@ -156,6 +169,19 @@ def _mutations(value: str | Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise UserError(f"mutations: unknown {sorted(unknown)}; known: {', '.join(MUTATIONS)}")
     return tuple(name for name in MUTATIONS if name in names)
+
+
+@functools.lru_cache(maxsize=16)
+def _split_plan(config: AuthorConfig) -> SplitPlan:
+    return plan_splits(
+        config.motifs,
+        config.held_out_motifs,
+        config.held_out_family,
+        skins=config.skins,
+        held_out_skins=config.held_out_skins,
+        held_out_structures=config.held_out_structures,
+        validation_motifs=config.validation_motifs,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,6 +280,13 @@ def _shards(config: AuthorConfig) -> list[_Shard]:
     shards = []
     for split in SPLITS:
         size, motifs = config.size(split), plan.motifs[split]
+        if size and split == "held_out_structures":
+            motifs = tuple(motif for motif in motifs if motif.name in _structured(config))
+            if not motifs:
+                raise UserError(
+                    f"held_out_structures: {config.held_out_structures:g} holds out no structure "
+                    "of a motif that has others; raise it, or choose motifs with more structures"
+                )
         if not size or not motifs:
             continue
         slots = [_Slot(split, motifs[i % len(motifs)].name, i // len(motifs)) for i in range(size)]
@@ -265,14 +298,38 @@ def _shards(config: AuthorConfig) -> list[_Shard]:
     return shards
 
 
+@functools.lru_cache(maxsize=16)
+def _structured(config: AuthorConfig) -> frozenset[str]:
+    """Trained motifs that structures are held out of: those that keep others to train on.
+
+    A motif has few structures or many, so a few scenarios of each are looked at; the same ones
+    whatever the seed.
+    """
+    plan = config.split_plan()
+    if not plan.held_out_structures:
+        return frozenset()
+    probes = dataclasses.replace(config, seed=0)
+    found = []
+    for motif in plan.motifs["train"]:
+        held_out = 0
+        for number in range(_PROBES):
+            with contextlib.suppress(UserError):  # an unsound draft, which the corpus counts
+                written = write_scenario(make_plan(probes, "train", motif.name, number, 0))
+                held_out += plan.admits("held_out_structures", to_dict(written.scenario))
+        if 0 < held_out <= _PROBES // 2:
+            found.append(motif.name)
+    return frozenset(found)
+
+
 def _run(
     config: AuthorConfig, chunks: Sequence[tuple[_Slot, ...]]
 ) -> Generator[list[_Result], None, None]:
     """Results of the chunks in order, from worker processes that never import JAX."""
+    structured = _structured(config)
     processes = min(config.processes or (os.cpu_count() or 1), len(chunks))
     if processes <= 1:
         for chunk in chunks:
-            yield _author_chunk(config, chunk)
+            yield _author_chunk(config, chunk, structured)
         return
     context = multiprocessing.get_context("spawn")
     pool = concurrent.futures.ProcessPoolExecutor(processes, mp_context=context)
@@ -280,7 +337,7 @@ def _run(
         waiting = []
         upcoming = iter(chunks)
         for chunk in upcoming:
-            waiting.append(pool.submit(_author_chunk, config, chunk))
+            waiting.append(pool.submit(_author_chunk, config, chunk, structured))
             if len(waiting) >= 4 * processes:
                 yield waiting.pop(0).result()
         for future in waiting:
@@ -289,13 +346,22 @@ def _run(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _author_chunk(config: AuthorConfig, slots: Sequence[_Slot]) -> list[_Result]:
-    return [_author_slot(config, slot) for slot in slots]
+def _author_chunk(
+    config: AuthorConfig, slots: Sequence[_Slot], structured: frozenset[str]
+) -> list[_Result]:
+    return [_author_slot(config, slot, slot.motif in structured) for slot in slots]
 
 
-def _author_slot(config: AuthorConfig, slot: _Slot) -> _Result:
-    """The scenario of a slot (None if no attempt passed) and the rejects on the way."""
+def _author_slot(config: AuthorConfig, slot: _Slot, filtered: bool) -> _Result:
+    """The scenario of a slot (None if no attempt passed) and the rejects on the way.
+
+    Args:
+      config: what to write.
+      slot: the place.
+      filtered: whether structures decide, see `_structured`.
+    """
     rejects: list[_Row] = []
+    admits = functools.partial(config.split_plan().admits, slot.split) if filtered else None
     for attempt in range(config.attempts):
         sink: list[Statistics] = []
         result = produce(
@@ -303,6 +369,7 @@ def _author_slot(config: AuthorConfig, slot: _Slot) -> _Result:
             config.checks,
             config.asks,
             sink,
+            admits,
         )
         if not isinstance(result, Rejected):
             answers = statistics_row(result, sink[-1], config.checks.particles)
@@ -321,9 +388,7 @@ def make_plan(config: AuthorConfig, split: str, motif_name: str, number: int, at
     names = (zlib.crc32(split.encode()), zlib.crc32(motif_name.encode()))
     key = (config.seed, *names, number, attempt)
     rng = np.random.default_rng(np.random.SeedSequence((*key, 2)))
-    skins = [skin for skin in motif.skins() if config.skins == "all" or skin.name in config.skins]
-    if not skins:
-        raise UserError(f"skins: none of {config.skins} suits the motif {motif_name!r}")
+    skins = config.split_plan().skins(split, motif)
     genres = find_genres(config.genres)
     start = zlib.crc32(f"{config.seed} {split} {motif_name}".encode())
     changes = np.random.default_rng(np.random.SeedSequence((*key, 4)))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-import json
 import pathlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,43 +16,11 @@ from ppt_jax.authoring.answer_records import AskRecord, ask_records
 from ppt_jax.authoring.gates import gates
 from ppt_jax.authoring.leakage import leakage
 from ppt_jax.authoring.splits import SPLITS
+from ppt_jax.authoring.structures import structure_signature
 from ppt_jax.storage import read_jsonl
 
 Row = Mapping[str, Any]
 SAMPLE = 4000  # stories that distinct-4, self-BLEU and the Vendi score are drawn from
-_LABEL = re.compile(r"'([^']*)'")
-_CONSTANT = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
-_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
-
-
-def structure_signature(row: Row) -> str:
-    """A hash of the program without its constants, labels and node names.
-
-    Args:
-      row: a scenario as a dict.
-
-    Returns:
-      Sixteen hex digits; equal for scenarios that differ in numbers, names and words only.
-    """
-    places = {
-        label: f"@{number}"
-        for named in row["sets"]
-        for number, label in enumerate(named["members"])
-    }
-    nodes = {node["name"]: f"n{number}" for number, node in enumerate(row["model"])}
-
-    def masked(text: str) -> str:
-        text = _LABEL.sub(lambda m: places.get(m[1], "@"), text)
-        text = _CONSTANT.sub("#", text)
-        return _IDENTIFIER.sub(lambda m: nodes.get(m[0], m[0]), text)
-
-    parts = [
-        [len(named["members"]) for named in row["sets"]],
-        [(node["kind"], node["per"], masked(node["expr"])) for node in row["model"]],
-        [masked(given["that"]) for given in row["given"]],
-        [(ask["kind"], masked(ask["expr"])) for ask in row["ask"]],
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def duplicate_key(story: str) -> str:

@@ -76,10 +76,10 @@ def all_motifs() -> dict[str, Motif]:
 
 
 def find_motifs(names: str | Sequence[str], *, field: str = "motifs") -> tuple[Motif, ...]:
-    """Motifs by name, ``"all"`` for every one.
+    """Motifs by name or letter of a family, ``"all"`` for every one.
 
     Args:
-      names: "all", one name, or several.
+      names: "all", one name or letter, or several.
       field: the config field to name in the error.
 
     Raises:
@@ -92,13 +92,17 @@ def find_motifs(names: str | Sequence[str], *, field: str = "motifs") -> tuple[M
     motifs = all_motifs()
     if names == "all":
         return tuple(motifs.values())
-    found = []
+    found: dict[str, Motif] = {}
     for name in [names] if isinstance(names, str) else names:
+        if name in FAMILIES:
+            found |= {motif.name: motif for motif in motifs.values() if motif.family == name}
+            continue
         if name not in motifs:
             near = difflib.get_close_matches(name, motifs, n=3, cutoff=0.4)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
             raise UserError(
-                f"{field}: unknown motif {name!r}{hint} Known motifs: {', '.join(motifs)}."
+                f"{field}: unknown motif {name!r}{hint} Known motifs: {', '.join(motifs)}; "
+                f"families: {', '.join(FAMILIES)}."
             )
-        found.append(motifs[name])
-    return tuple(found)
+        found[name] = motifs[name]
+    return tuple(found.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from ppt_jax.authoring.compose import Plan, write_scenario
 from ppt_jax.authoring.findings import Finding
 from ppt_jax.authoring.text_checks import check_text
 from ppt_jax.errors import UserError
-from ppt_jax.scenario.document import Scenario
+from ppt_jax.scenario.document import Scenario, to_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ def produce(
     checks: CheckConfig,
     asks: tuple[int, int],
     sink: list[Statistics] | None = None,
+    admits: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> Scenario | Rejected:
     """Writes a scenario, checks it, and keeps asks that the evidence says something about.
 
@@ -47,6 +49,7 @@ def produce(
       checks: thresholds.
       asks: smallest and largest number of asks to keep.
       sink: gets the statistics of the kept asks of an accepted scenario.
+      admits: whether the split takes a scenario (as a dict), see `SplitPlan.admits`.
 
     Returns:
       The scenario with its kept asks numbered q1, q2, ...; or the reject with its first finding.
@@ -55,6 +58,9 @@ def produce(
         written = write_scenario(plan)
     except UserError as error:
         return Rejected(plan, "c1_parse", str(error), "")
+    if admits is not None and not admits(to_dict(written.scenario)):
+        detail = f"a structure that the split {plan.split} does not take"
+        return Rejected(plan, "split_structure", detail, written.scenario.story)
     rng = np.random.default_rng(np.random.SeedSequence((*plan.key, 1)))
     scenario = written.scenario
     findings = check_length(scenario, checks)

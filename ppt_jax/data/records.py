@@ -18,7 +18,15 @@ from ppt_jax.data.supports import KINDS, support_of
 from ppt_jax.errors import UserError
 
 SCHEMA = "labelled/1"
-SPLITS = ("train", "validation", "seen_motifs", "held_out_motifs", "held_out_family")
+SPLITS = (
+    "train",
+    "validation",
+    "seen_motifs",
+    "held_out_motifs",
+    "held_out_family",
+    "held_out_skins",
+    "held_out_structures",
+)
 
 
 class RecordError(UserError):

@@ -27,6 +27,8 @@ PRETTY_SPLIT = {
     "seen_motifs": "seen motifs",
     "held_out_motifs": "held-out motifs",
     "held_out_family": "held-out family",
+    "held_out_skins": "held-out skins",
+    "held_out_structures": "held-out structures",
 }
 
 

@@ -24,7 +24,15 @@ from ppt_jax.evaluation.posthoc import fit as fit_posthoc
 from ppt_jax.evaluation.results import ALL, Row, find_row, write_results
 from ppt_jax.evaluation.split_tables import split_rows
 
-SPLITS = ("seen_motifs", "held_out_motifs", "held_out_family")
+SPLITS = (
+    "seen_motifs",
+    "held_out_motifs",
+    "held_out_family",
+    "held_out_skins",
+    "held_out_structures",
+)
+"""The test splits of a dataset, in order of reporting."""
+
 SUFFIXES = {  # post-hoc method -> what a model's corrected row is called
     "temperature": "+ts",
     "bias_temperature": "+bts",
@@ -50,7 +58,7 @@ class EvaluationConfig:
 
     Attributes:
       splits: splits to report, in order; a split without items gives NaN rows. Empty: those of the
-        items, in order of appearance.
+        dataset or of the items, in order of appearance.
       replicates: bootstrap replicates and null simulations.
       level: coverage of the intervals.
       seed: of bootstrap and nulls.
@@ -61,7 +69,7 @@ class EvaluationConfig:
       pairs: (a, b) models whose differences a - b are reported.
     """
 
-    splits: tuple[str, ...] = SPLITS
+    splits: tuple[str, ...] = ()
     replicates: int = 1000
     level: float = 0.95
     seed: int = 0

@@ -66,11 +66,11 @@ def test_splits_have_their_motifs_sizes_and_quotas(corpus: pathlib.Path) -> None
                 assert isinstance(scenario, Scenario)
                 rows.append(scenario)
         assert len(rows) == config.size(split)
-        assert {row.split for row in rows} == {split}
-        assert {row.evidence for row in rows} == {"simulated"}
+        assert {row.split for row in rows} <= {split}
+        assert {row.evidence for row in rows} <= {"simulated"}
         assert all(motifs[row.motif].family == row.family for row in rows)
         counts = [sum(row.motif == name for row in rows) for name in {row.motif for row in rows}]
-        assert max(counts) - min(counts) <= 1
+        assert max(counts, default=0) - min(counts, default=0) <= 1
         seen[split] = {row.motif for row in rows}
         stories += [row.story for row in rows]
     assert len(set(stories)) == len(stories)
@@ -121,7 +121,7 @@ def test_the_number_of_processes_is_no_difference(corpus: pathlib.Path) -> None:
         ({"held_out_motifs": ("preference",)}, "held_out_motifs: 'preference' is of the held-out"),
         ({"motifs": ("preference",)}, "none is left to train on"),
         ({"genres": ("opera",)}, "genres: unknown genre 'opera'"),
-        ({"skins": ("moon",)}, r"skins: unknown \['moon'\]"),
+        ({"skins": ("moon",)}, "skins: unknown skin 'moon'"),
         ({"told": ("loud",)}, "told: "),
         ({"chances": ("odds",)}, "chances: "),
         ({"length": "huge"}, "length: 'huge'"),

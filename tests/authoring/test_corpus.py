@@ -6,12 +6,8 @@ import pytest
 from ppt_jax.authoring import diversity
 from ppt_jax.authoring.author import AuthorConfig, make_plan
 from ppt_jax.authoring.compose import write_scenario
-from ppt_jax.authoring.corpus import (
-    CorpusFiles,
-    describe,
-    duplicate_key,
-    structure_signature,
-)
+from ppt_jax.authoring.corpus import CorpusFiles, describe, duplicate_key
+from ppt_jax.authoring.structures import structure_signature
 from ppt_jax.scenario.document import to_dict
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(400)]

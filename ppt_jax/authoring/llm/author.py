@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ppt_jax.authoring.backends.protocol import Backend, BudgetReached
-from ppt_jax.authoring.corpus import CorpusFiles, describe
+from ppt_jax.authoring.corpus import describe, read_files
 from ppt_jax.authoring.llm.config import STAGES, LLMAuthorConfig
 from ppt_jax.authoring.llm.conversation import Asking, Tried
 from ppt_jax.authoring.llm.keep import Keeper
@@ -253,7 +253,7 @@ def _summary(config: LLMAuthorConfig, shards: Sequence[_Shard], out: pathlib.Pat
     summary = {
         "author": "llm",
         "wanted": {split: config.size(split) for split in SPLITS},
-        **describe(CorpusFiles(splits, rejects, ())),
+        **describe(files),
         "requests": _requests(kept, rejects),
         "agreement": _agreement(kept),
         "config": _settings(config),

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ppt_jax.authoring import diversity
-from ppt_jax.authoring.corpus import duplicate_key, structure_signature
+from ppt_jax.authoring.corpus import duplicate_key
+from ppt_jax.authoring.structures import structure_signature
 from ppt_jax.authoring.text_checks import Finding
 
 GRAM = 5  # words

@@ -37,8 +37,7 @@ def load(directory: pathlib.Path, *, split: str | None = None) -> Benchmark:
 
     Args:
       directory: WORKDIR/dataset.
-      split: only this one; else all of ``seen_motifs``, ``held_out_motifs``, ``held_out_family``
-        that the dataset has.
+      split: only this one; else all of `SPLITS` that the dataset has.
 
     Raises:
       BenchmarkError: the dataset has none of them.
