@@ -263,7 +263,7 @@ def _summary(config: LLMAuthorConfig, shards: Sequence[_Shard], out: pathlib.Pat
     return summary
 
 
-def _requests(kept: Sequence[Row], rejects: Sequence[Row]) -> Row:
+def _requests(kept: Sequence[Mapping[str, Any]], rejects: Sequence[Mapping[str, Any]]) -> Row:
     """Requests and tokens by stage, and of all together for each scenario kept."""
     names = ("requests", "prompt_tokens", "completion_tokens")
     stages: dict[str, list[int]] = {stage: [0, 0, 0] for stage in STAGES}
@@ -281,7 +281,7 @@ def _requests(kept: Sequence[Row], rejects: Sequence[Row]) -> Row:
     }
 
 
-def _by_stage(rejects: Sequence[Row]) -> Row:
+def _by_stage(rejects: Sequence[Mapping[str, Any]]) -> Row:
     table: dict[str, dict[str, int]] = {}
     for row in rejects:
         reasons = table.setdefault(row["stage"], {})
@@ -289,7 +289,7 @@ def _by_stage(rejects: Sequence[Row]) -> Row:
     return {stage: dict(sorted(table[stage].items())) for stage in sorted(table)}
 
 
-def _agreement(kept: Sequence[Row]) -> Row:
+def _agreement(kept: Sequence[Mapping[str, Any]]) -> Row:
     """How close the first blind rebuild came, over all asks of what was kept."""
     asks = [
         ask for row in kept for ask in row["provenance"]["agreement"][0].get("asks", {}).values()
