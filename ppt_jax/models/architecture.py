@@ -8,7 +8,8 @@ import re
 import jax.numpy as jnp
 
 from ppt_jax.errors import UserError
-from ppt_jax.models.attention import ROUTES
+from ppt_jax.models.attention import TREE_ROUTES
+from ppt_jax.models.flash import BLOCKS
 from ppt_jax.models.rotary import RopeScaling
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -71,8 +72,8 @@ class DecoderConfig:
       adapter_dropout: rate on ``x`` before ``A``.
       adapter_targets: regular expression that names the adapted maps among `ADAPTABLE`.
       compute_dtype: ``float32`` or ``bfloat16``; trained parameters and logits are float32.
-      attention_route: see `ppt_jax.models.attention.ROUTES`.
-      attention_block: queries scored together by the ``blocked`` route.
+      attention_route: one of `ppt_jax.models.attention.TREE_ROUTES`.
+      attention_block: queries scored together.
       remat: recompute each layer in the backward pass (less memory, about a third more work).
       layers_unrolled: layers per iteration of the scan; divides ``layers``. Unrolled is somewhat
         faster to run and slower to compile.
@@ -157,12 +158,17 @@ class DecoderConfig:
         for name, known in (
             ("activation", ACTIVATIONS),
             ("compute_dtype", tuple(DTYPES)),
-            ("attention_route", ROUTES),
+            ("attention_route", TREE_ROUTES),
         ):
             if getattr(self, name) not in known:
                 raise UserError(
                     f"model.{name} is {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
+        if self.attention_route == "pallas" and self.attention_block not in BLOCKS:
+            raise UserError(
+                f"model.attention_block is {self.attention_block}; route pallas takes "
+                f"{', '.join(map(str, BLOCKS))}"
+            )
         self.scaling()
         self.adapted()
 

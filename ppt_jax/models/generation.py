@@ -22,7 +22,7 @@ from jax import lax
 
 from ppt_jax.errors import UserError
 from ppt_jax.models.architecture import DecoderConfig
-from ppt_jax.models.attention import Window, attention
+from ppt_jax.models.attention import ROUTES, Window, attention
 from ppt_jax.models.decoder import Decoder, Params
 
 _EVERYWHERE = 1 << 30
@@ -40,6 +40,8 @@ class SamplingConfig:
         distribution); 1 keeps all.
       stop_tokens: a row ends after one of these.
       pad: fills a row behind its end.
+      prefill_route: attention over the prompt, one of `attention.ROUTES` (prompts are plain rows,
+        which ``cudnn`` can do); empty: the model's.
     """
 
     max_new_tokens: int = 64
@@ -47,6 +49,7 @@ class SamplingConfig:
     top_p: float = 1.0
     stop_tokens: tuple[int, ...] = ()
     pad: int = 0
+    prefill_route: str = ""
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -55,6 +58,10 @@ class SamplingConfig:
             raise UserError(f"temperature is {self.temperature}; it must be 0 (greedy) or above")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+        if self.prefill_route and self.prefill_route not in ROUTES:
+            raise UserError(
+                f"prefill_route is {self.prefill_route!r}; known are {', '.join(ROUTES)}"
+            )
 
 
 class Generated(NamedTuple):
@@ -147,7 +154,7 @@ def make_generate(config: DecoderConfig, sampling: SamplingConfig) -> Generate:
         model = nnx.merge(graph, filled)
         tokens_BT, length_B = left_aligned(tokens_BT, real_BT)
         batch = tokens_BT.shape[0]
-        logits_BV, cache = prefill(model, tokens_BT, length_B, limit)
+        logits_BV, cache = prefill(model, tokens_BT, length_B, limit, sampling.prefill_route)
 
         def choose(logits_BV: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
             chosen_B = _choose(logits_BV, jax.random.fold_in(key, step), sampling)
@@ -244,7 +251,7 @@ def nucleus(logits_BV: jax.Array, top_p: float) -> jax.Array:
 
 
 def prefill(
-    model: Decoder, tokens_BT: jax.Array, length_B: jax.Array, room: int
+    model: Decoder, tokens_BT: jax.Array, length_B: jax.Array, room: int, route: str = ""
 ) -> tuple[jax.Array, Cache]:
     """Logits behind the last real token, and the cache with ``room`` free slots at the end."""
     c = model.config
@@ -266,8 +273,8 @@ def prefill(
             q_BTHD,
             k_BTKD,
             v_BTKD,
-            places.end_BT,
-            route=c.attention_route,
+            lengths_B=length_B,
+            route=route or c.attention_route,
             block=c.attention_block,
             scale=c.query_scale or None,
             softcap=c.attention_softcap,

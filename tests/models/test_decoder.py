@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 
 from ppt_jax.errors import UserError
+from ppt_jax.models.attention import TREE_ROUTES
 from ppt_jax.models.decoder import (
     PARAMETER_AXES,
     Decoder,
@@ -89,7 +90,7 @@ def test_packed_logits_equal_each_path_alone(route):
             )
 
 
-@pytest.mark.parametrize("route", ["dense", "blocked"])
+@pytest.mark.parametrize("route", TREE_ROUTES)
 def test_no_branch_leaks_into_another(route):
     """Changing any token moves exactly the logits of the tokens that may see it."""
     model = model_of(dataclasses.replace(SMALL, attention_route=route, attention_block=16))
@@ -191,6 +192,7 @@ def test_rotation_depends_on_distance_only():
         ("dropout", 1.0),
         ("compute_dtype", "float16"),
         ("attention_route", "flash"),
+        ("attention_route", "cudnn"),
         ("width", 0),
         ("vocab_size", -1),
     ],
