@@ -61,7 +61,7 @@ def recipe(
     )
     chosen = {
         "compute_dtype": "bfloat16",
-        "remat": True,
+        "remat": "full",
         "attention_route": "grouped",
         "attention_block": 512,
         **model,

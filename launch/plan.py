@@ -1,8 +1,9 @@
 r"""Plans a training run without weights: memory a device, FLOPs and the least time of a step.
 
-Lowers and compiles the recipe's real step for --devices (made up on this machine's CPU), on shapes
-alone. What fits is what the arrays take plus what XLA's CPU compiler reserves beside them; the
-compilers of other chips reserve other amounts for the latter.
+Lowers and compiles the recipe's real step for --devices, on shapes alone. What fits is what the
+arrays take plus what XLA reserves beside them. Where libtpu (for TPUs) or JAX's CUDA plugin (for
+GPUs) is installed, the chip's own compiler says how much that is, and needs no chip for it;
+elsewhere the compiler for CPUs stands in.
 
   python -m launch.plan --config=configs/llama3_8b_lora.py --devices=8 --chip=h200
 
@@ -27,12 +28,18 @@ if TYPE_CHECKING:
 
 DEVICES = flags.DEFINE_integer("devices", 8, "Devices of the run that is planned.")
 CHIP = flags.DEFINE_string("chip", "h200", "a100, h100, h200, v4, v5e, v5p or v6e.")
+COMPILER = flags.DEFINE_enum(
+    "compiler", "auto", ["auto", "cpu", "tpu", "cuda"], "Whose; auto: the chip's if installed."
+)
 SMALLEST = flags.DEFINE_bool("smallest", False, "Plan two narrow layers and short rows instead.")
 
 
 def smallest(model: DecoderConfig, mesh: MeshConfig) -> DecoderConfig:
     """The same decoder with as little in it as its mesh can split."""
-    width = 8 * mesh.fsdp * mesh.tensor
+    from ppt_jax.models.quantised import TILE
+
+    unit = TILE if model.adapter_base == "nf4" else 8
+    width = unit * mesh.fsdp * mesh.tensor
     keys = mesh.tensor
     return dataclasses.replace(
         model,
@@ -42,7 +49,7 @@ def smallest(model: DecoderConfig, mesh: MeshConfig) -> DecoderConfig:
         layers_unrolled=1,
         heads=keys * (model.heads // model.kv_heads),
         kv_heads=keys,
-        head_size=8,
+        head_size=unit,
         mlp_width=width,
     )
 
@@ -53,18 +60,23 @@ def main(config: ml_collections.ConfigDict) -> None:
         raise UserError(f"--devices={DEVICES.value}: must be at least 1")
     made_up = f"--xla_force_host_platform_device_count={DEVICES.value}"
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {made_up}".strip()
-    os.environ["JAX_PLATFORMS"] = "cpu"
 
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")  # also where there are other devices
     from launch.settings import build
     from launch.source import planned_model, source_config
     from launch.stages import check_config, packing_config, seeded
     from ppt_jax.training.flops import CHIPS
     from ppt_jax.training.loop import TrainConfig
     from ppt_jax.training.plan import BatchShape, plan_step
+    from ppt_jax.training.targets import compiler_of, target_devices
 
     chips = {chip.name: chip for chip in CHIPS}
     if CHIP.value not in chips:
         raise UserError(f"--chip={CHIP.value}: known are {', '.join(sorted(chips))}")
+    chip = chips[CHIP.value]
+    compiler = compiler_of(chip) if COMPILER.value == "auto" else COMPILER.value
     check_config(config)
     settings = build(TrainConfig, seeded(config, "train"), "train")
     packing = packing_config(config, "packing", "train")
@@ -88,8 +100,9 @@ def main(config: ml_collections.ConfigDict) -> None:
         objective=settings.objective,
         accumulate=settings.accumulate,
         frozen_dtype=source_config(config).dtype,
+        devices=target_devices(chip, DEVICES.value, compiler),
     )
-    print(plan.table(chips[CHIP.value]))
+    print(plan.table(chip))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ class SourceConfig:
         empty: the shape in ``config.model``, from random weights, with a tokenizer of our own.
       shape: a released model by name (`models.shapes`), to plan a run before its weights are there;
         a run itself needs `path`.
-      dtype: of a frozen base in memory, ``bfloat16`` or ``float32``; what is trained is float32.
+      dtype: of a frozen base in memory, ``bfloat16`` or ``float32`` (``model.adapter_base`` can
+        store its maps in 8 or 4 bits); what is trained is float32.
     """
 
     path: str = ""
@@ -34,7 +36,10 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         if self.dtype not in ("bfloat16", "float32"):
-            raise UserError(f"source.dtype is {self.dtype!r}; it must be bfloat16 or float32")
+            raise UserError(
+                f"source.dtype is {self.dtype!r}; it must be bfloat16 or float32 (8 or 4 bits: "
+                "model.adapter_base)"
+            )
 
 
 def source_config(config: ml_collections.ConfigDict) -> SourceConfig:
@@ -119,6 +124,7 @@ def base_params(
     """
     import jax
 
+    from ppt_jax.models.adapters import split
     from ppt_jax.models.decoder import init_params
     from ppt_jax.models.exchange import load_params
     from ppt_jax.training.sharding import make_mesh, parameter_shardings
@@ -126,15 +132,16 @@ def base_params(
     source = source_config(config)
     if not source.path:
         return None
-    plain = dataclasses.replace(decoder, adapter_rank=0)
-    shapes = jax.eval_shape(lambda: init_params(plain, jax.random.key(0)))
+    shapes = jax.eval_shape(lambda: init_params(decoder, jax.random.key(0)))
+    if decoder.adapter_rank:
+        shapes = split(shapes, decoder)[1]
     placed = parameter_shardings(shapes, make_mesh(mesh))
     dtype = source.dtype if decoder.adapter_rank else "float32"
-    return load_params(source.path, plain, shardings=placed, dtype=dtype)
+    return load_params(source.path, decoder, shardings=placed, dtype=dtype)
 
 
 def source_fingerprint(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Names and sizes of a source's files and the hash of its settings; empty from scratch."""
+    """What tells one source from another: hashes of settings and weights; empty from scratch."""
     from ppt_jax.models.exchange import read_json
     from ppt_jax.storage import content_hash
 
@@ -144,7 +151,24 @@ def source_fingerprint(config: ml_collections.ConfigDict) -> dict[str, Any]:
     folder = pathlib.Path(source.path)
     return {
         "config": content_hash(read_json(folder / "config.json")),
-        "weights": {
-            path.name: path.stat().st_size for path in sorted(folder.glob("*.safetensors"))
-        },
+        "weights": {path.name: sampled_hash(path) for path in sorted(folder.glob("*.safetensors"))},
     }
+
+
+def sampled_hash(path: pathlib.Path, pieces: int = 256, size: int = 4096) -> str:
+    """A hash of a file's size, of its beginning and end, and of pieces spread evenly between.
+
+    Fine-tuned weights differ everywhere, so some megabytes tell them apart without reading all.
+
+    Args:
+      path: the file.
+      pieces: how many.
+      size: bytes of each.
+    """
+    total = path.stat().st_size
+    digest = hashlib.blake2b(str(total).encode(), digest_size=16)
+    with path.open("rb") as file:
+        for number in range(pieces):
+            file.seek(max(total - size, 0) * number // (pieces - 1))
+            digest.update(file.read(size))
+    return digest.hexdigest()

@@ -22,6 +22,7 @@ from ppt_jax.errors import UserError
 from ppt_jax.models.architecture import DecoderConfig
 from ppt_jax.models.decoder import Params, init_params
 from ppt_jax.models.exchange import host_copy, read_json, tensor_names, write_safetensors
+from ppt_jax.models.quantised import restored_layers
 from ppt_jax.storage import write_atomic
 
 SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -89,7 +90,7 @@ def with_adapters(base: Params, config: DecoderConfig, key: jax.Array) -> Params
     """A base model with fresh adapters.
 
     Args:
-      base: parameters without adapters.
+      base: parameters without adapters, stored as the decoder says.
       config: a decoder with ``adapter_rank`` above 0.
       key: PRNG key of the adapters.
     """
@@ -99,22 +100,28 @@ def with_adapters(base: Params, config: DecoderConfig, key: jax.Array) -> Params
 def merged(params: Params, config: DecoderConfig) -> tuple[Params, DecoderConfig]:
     """The model without adapters that computes the same: ``W + alpha / rank * A B``.
 
+    A quantised base is taken as it was trained on, that is, as what its codes stand for.
+
     Args:
       params: parameters with adapters.
       config: their decoder.
 
     Returns:
-      Its parameters (float32 sums in the dtype of ``W``) and its decoder.
+      Its parameters (float32 sums in the dtype of ``W``, float32 over a quantised base) and its
+      decoder.
     """
     scale = config.adapter_alpha / config.adapter_rank if config.adapter_rank else 0.0
     trained, base = split(params, config)
     layers = dict(base["layers"])
+    if config.adapter_base != "plain":
+        names = tuple(config.maps())
+        layers = restored_layers(layers, names, config.adapter_base, jnp.float32)
     for name in config.adapted():
         a_LIR, b_LRO = (trained["layers"][f"{name}_lora_{side}"] for side in "ab")
         weight = layers[name]
         added = jnp.einsum("lir,lro->lio", a_LIR.astype(jnp.float32), b_LRO.astype(jnp.float32))
         layers[name] = (weight.astype(jnp.float32) + scale * added).astype(weight.dtype)
-    return {**base, "layers": layers}, dataclasses.replace(config, adapter_rank=0)
+    return {**base, "layers": layers}, config.plain()
 
 
 def _stored_name(config: DecoderConfig, name: str, side: str, layer: int) -> tuple[str, str]:

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 from ppt_jax.errors import UserError
 from ppt_jax.models.attention import TREE_ROUTES
 from ppt_jax.models.flash import BLOCKS
+from ppt_jax.models.quantised import KINDS, check
 from ppt_jax.models.rotary import RopeScaling
 
+REMAT = ("none", "dots", "full")
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 ACTIVATIONS = ("silu", "gelu_tanh")
 ADAPTABLE = ("query", "key", "value", "output", "gate", "up", "down")
@@ -23,6 +25,7 @@ CHOICES = (
     "adapter_alpha",
     "adapter_dropout",
     "adapter_targets",
+    "adapter_base",
     "compute_dtype",
     "attention_route",
     "attention_block",
@@ -71,10 +74,13 @@ class DecoderConfig:
       adapter_alpha: adapters add ``alpha / rank * (x A) B``.
       adapter_dropout: rate on ``x`` before ``A``.
       adapter_targets: regular expression that names the adapted maps among `ADAPTABLE`.
+      adapter_base: how the frozen maps under adapters are stored: ``plain``, ``int8`` or ``nf4``
+        (`quantised`).
       compute_dtype: ``float32`` or ``bfloat16``; trained parameters and logits are float32.
       attention_route: one of `ppt_jax.models.attention.TREE_ROUTES`.
       attention_block: queries scored together.
-      remat: recompute each layer in the backward pass (less memory, about a third more work).
+      remat: what the backward pass recomputes: ``none``; ``dots``: all of a layer but the outputs
+        of its linear maps; ``full``: each layer (least memory, about a third more work).
       layers_unrolled: layers per iteration of the scan; divides ``layers``. Unrolled is somewhat
         faster to run and slower to compile.
     """
@@ -111,10 +117,11 @@ class DecoderConfig:
     adapter_alpha: float = 16.0
     adapter_dropout: float = 0.0
     adapter_targets: str = "query|key|value|output|gate|up|down"
+    adapter_base: str = "plain"
     compute_dtype: str = "float32"
     attention_route: str = "blocked"
     attention_block: int = 128
-    remat: bool = False
+    remat: str = "none"
     layers_unrolled: int = 1
 
     def __post_init__(self) -> None:
@@ -159,6 +166,8 @@ class DecoderConfig:
             ("activation", ACTIVATIONS),
             ("compute_dtype", tuple(DTYPES)),
             ("attention_route", TREE_ROUTES),
+            ("adapter_base", KINDS),
+            ("remat", REMAT),
         ):
             if getattr(self, name) not in known:
                 raise UserError(
@@ -169,8 +178,33 @@ class DecoderConfig:
                 f"model.attention_block is {self.attention_block}; route pallas takes "
                 f"{', '.join(map(str, BLOCKS))}"
             )
+        if self.adapter_base != "plain" and not self.adapter_rank:
+            raise UserError(
+                f"model.adapter_base is {self.adapter_base}, but model.adapter_rank is 0: only a "
+                "frozen base can be quantised"
+            )
+        for name, (inputs, _) in self.maps().items():
+            check(self.adapter_base, name, inputs)
         self.scaling()
         self.adapted()
+
+    def maps(self) -> dict[str, tuple[int, int]]:
+        """Inputs and outputs of the linear maps of a layer, in the order of `ADAPTABLE`."""
+        queries, pairs = self.heads * self.head_size, self.kv_heads * self.head_size
+        wide, hidden = self.width, self.mlp_width
+        return {
+            "query": (wide, queries),
+            "key": (wide, pairs),
+            "value": (wide, pairs),
+            "output": (queries, wide),
+            "gate": (wide, hidden),
+            "up": (wide, hidden),
+            "down": (hidden, wide),
+        }
+
+    def plain(self) -> DecoderConfig:
+        """The decoder without adapters, every weight a float array."""
+        return dataclasses.replace(self, adapter_rank=0, adapter_base="plain")
 
     def scaling(self) -> RopeScaling:
         """The rotary scaling of the global layers."""

@@ -8,6 +8,7 @@ heads, D head size, F hidden width of the MLP, L layers, X = B * T (linear layer
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +20,7 @@ from jax import lax
 
 from ppt_jax.models.architecture import ADAPTABLE, DTYPES, DecoderConfig
 from ppt_jax.models.attention import Window, attention
+from ppt_jax.models.quantised import part_shapes, product, quantised_layers
 from ppt_jax.models.rotary import RopeTable, frequencies, rope_table, rotate
 
 Params = dict[str, Any]
@@ -62,7 +64,7 @@ class Block(nnx.Module):
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs) -> None:
         c = config
         self.config = c
-        queries, pairs = c.heads * c.head_size, c.kv_heads * c.head_size
+        maps = c.maps()
 
         def matrix(fan_in: int, fan_out: int, gain: float = 1.0) -> nnx.Param:
             shape = (fan_in, fan_out)
@@ -71,20 +73,18 @@ class Block(nnx.Module):
         def norm(size: int) -> nnx.Param:
             return nnx.Param(jnp.zeros(size) if c.norm_offset else jnp.ones(size))
 
-        residual_gain = 1.0 / math.sqrt(2 * c.layers)
         self.attention_norm = norm(c.width)
-        self.query = matrix(c.width, queries)
-        self.key = matrix(c.width, pairs)
-        self.value = matrix(c.width, pairs)
-        self.output = matrix(queries, c.width, residual_gain)
         self.mlp_norm = norm(c.width)
-        self.gate = matrix(c.width, c.mlp_width)
-        self.up = matrix(c.width, c.mlp_width)
-        self.down = matrix(c.mlp_width, c.width, residual_gain)
+        for name, sizes in maps.items():
+            if c.adapter_base == "plain":
+                gain = 1.0 / math.sqrt(2 * c.layers) if name in ("output", "down") else 1.0
+                setattr(self, name, matrix(*sizes, gain))
+                continue
+            for part, (shape, dtype) in part_shapes(c.adapter_base, *sizes).items():
+                setattr(self, f"{name}_{part}", nnx.Param(jnp.zeros(shape, dtype)))
         if c.attention_bias:
-            self.query_bias = nnx.Param(jnp.zeros(queries))
-            self.key_bias = nnx.Param(jnp.zeros(pairs))
-            self.value_bias = nnx.Param(jnp.zeros(pairs))
+            for name in ("query", "key", "value"):
+                setattr(self, f"{name}_bias", nnx.Param(jnp.zeros(maps[name][1])))
         if c.query_key_norm:
             self.query_norm = norm(c.head_size)
             self.key_norm = norm(c.head_size)
@@ -92,7 +92,7 @@ class Block(nnx.Module):
             self.attention_post_norm = norm(c.width)
             self.mlp_post_norm = norm(c.width)
         for name in c.adapted():
-            fan_in, fan_out = getattr(self, name).shape
+            fan_in, fan_out = maps[name]
             shape, most = (fan_in, c.adapter_rank), 1 / math.sqrt(fan_in)
             drawn = jax.random.uniform(rngs.params(), shape, minval=-most, maxval=most)
             setattr(self, name + "_lora_a", nnx.Param(drawn))
@@ -101,7 +101,14 @@ class Block(nnx.Module):
     def mapped(self, name: str, x_XI: jax.Array, key: jax.Array | None = None) -> jax.Array:
         """A linear map with its adapter: ``x W + alpha / rank * (dropout(x) A) B``."""
         c = self.config
-        out_XO = x_XI @ getattr(self, name)[...].astype(x_XI.dtype)
+        if c.adapter_base == "plain":
+            out_XO = x_XI @ getattr(self, name)[...].astype(x_XI.dtype)
+        else:
+            parts = {
+                part: getattr(self, f"{name}_{part}")[...]
+                for part in part_shapes(c.adapter_base, *c.maps()[name])
+            }
+            out_XO = product(x_XI, parts, c.adapter_base)
         if name not in c.adapted():
             return out_XO
         if key is not None:
@@ -278,7 +285,12 @@ class Decoder(nnx.Module):
             weights, local, key = now
             return nnx.merge(graph, weights)(x_XE, places, local, key), None
 
-        body = jax.checkpoint(layer) if c.remat else layer
+        body: Any = layer
+        if c.remat == "full":
+            body = jax.checkpoint(layer)
+        elif c.remat == "dots":
+            kept = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+            body = jax.checkpoint(layer, policy=kept)
         x_XE, _ = lax.scan(
             body, self.embedded(tokens_BT), (stacked, local_L, keys_L), unroll=c.layers_unrolled
         )
@@ -353,7 +365,11 @@ def init_params(config: DecoderConfig, key: jax.Array) -> Params:
       >>> sorted(init_params(DecoderConfig(vocab_size=11), jax.random.key(0)))
       ['embedding', 'final_norm', 'layers']
     """
-    return nnx.to_pure_dict(nnx.state(Decoder(config, nnx.Rngs(params=key))))
+    if config.adapter_base == "plain":
+        return nnx.to_pure_dict(nnx.state(Decoder(config, nnx.Rngs(params=key))))
+    params = init_params(dataclasses.replace(config, adapter_base="plain"), key)
+    layers = quantised_layers(params["layers"], tuple(config.maps()), config.adapter_base)
+    return {**params, "layers": layers}
 
 
 def make_apply(config: DecoderConfig) -> Apply:
@@ -412,6 +428,12 @@ PARAMETER_AXES: Mapping[str, tuple[str, ...]] = {
         f"layers/{name}_lora_b": ("layers", "rank", _AXES[f"layers/{name}"][2])
         for name in ADAPTABLE
     },
+    **{
+        f"layers/{name}_{part}": _AXES[f"layers/{name}"]
+        for name in ADAPTABLE
+        for part in ("codes", "pairs", "tiles")
+    },
+    **{f"layers/{name}_scale": ("layers", _AXES[f"layers/{name}"][2]) for name in ADAPTABLE},
 }
 """Logical name of every axis of every parameter; the training room maps them to mesh axes."""
 
@@ -419,3 +441,9 @@ PARAMETER_AXES: Mapping[str, tuple[str, ...]] = {
 def count_parameters(params: Params) -> int:
     """Number of scalars in a parameter tree."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def model_size(config: DecoderConfig) -> int:
+    """Number of weights of a decoder, adapters included, however they are stored."""
+    floats = dataclasses.replace(config, adapter_base="plain")
+    return count_parameters(jax.eval_shape(lambda: init_params(floats, jax.random.key(0))))

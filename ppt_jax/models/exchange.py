@@ -7,6 +7,7 @@ writes one tensor at a time. So the host never holds more than one tensor beside
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import shutil
@@ -25,6 +26,7 @@ from ppt_jax.errors import UserError
 from ppt_jax.models.architecture import CHOICES, DecoderConfig
 from ppt_jax.models.decoder import Params, init_params
 from ppt_jax.models.families import config_from_hf
+from ppt_jax.models.quantised import quantise
 from ppt_jax.storage import write_atomic
 
 INDEX = "model.safetensors.index.json"
@@ -187,44 +189,74 @@ def load_params(
 
     Args:
       directory: safetensors in the Hugging Face layout.
-      config: of `read_config`; adapters in it are left out, see `adapters.with_adapters`.
+      config: of `read_config`; adapters in it are left out, see `adapters.with_adapters`. Maps of
+        a quantised base are quantised as they come in, one layer's at a time.
       shardings: a tree like the result (see `training.sharding.parameter_shardings`); the
         first device when None. The axis of layers must not be split.
       dtype: of the parameters in memory: ``float32`` to train them, ``bfloat16`` for a frozen
         base.
 
     Returns:
-      The parameters, as of `init_params`.
+      The parameters, as of `init_params`, without adapters.
 
     Raises:
       UserError: a missing or unknown tensor, a wrong shape or dtype, a damaged file.
     """
-    config = dataclasses.replace(config, adapter_rank=0)
+    kind, config = config.adapter_base, config.plain()
     tensors = Tensors(directory)
     _check_names(tensors, config)
     shapes = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
     names = tensor_names(config)
-    if shardings is None:
-        single = SingleDeviceSharding(jax.devices()[0])
-        shardings = jax.tree.map(lambda leaf: single, shapes)
+    single = SingleDeviceSharding(jax.devices()[0])
 
-    def load(path: tuple, leaf: jax.ShapeDtypeStruct, sharding: Any) -> jax.Array:
-        name = names["/".join(str(key.key) for key in path)]
-        if "{n}" not in name.template:
-            return _read(tensors, name.template, leaf.shape, name.transposed, sharding, dtype)
-        inner = _without_layers(sharding)
-        stacked = jax.jit(lambda: jnp.zeros(leaf.shape, dtype), out_shardings=sharding)()
-        put = jax.jit(
-            lambda whole, one, n: whole.at[n].set(one), donate_argnums=0, out_shardings=sharding
+    def where(*path: str) -> Any:
+        sharding = shardings
+        for key in path if shardings is not None else ():
+            sharding = sharding[key]
+        return single if sharding is None else sharding
+
+    def read(name: TensorName, n: int, shape: tuple[int, ...], sharding: Any) -> jax.Array:
+        stored = name.template.format(n=n)
+        return _read(tensors, stored, shape, name.transposed, sharding, dtype)
+
+    params: Params = {"layers": {}}
+    for name, leaf in shapes.items():
+        if name != "layers":
+            params[name] = read(names[name], 0, leaf.shape, where(name))
+    for name, leaf in shapes["layers"].items():
+        stored_as = kind if name in config.maps() else "plain"
+        parts = jax.eval_shape(
+            functools.partial(_encoded, stored_as), jax.ShapeDtypeStruct(leaf.shape[1:], dtype)
         )
-        for n in range(leaf.shape[0]):
-            one = _read(
-                tensors, name.template.format(n=n), leaf.shape[1:], name.transposed, inner, dtype
-            )
-            stacked = put(stacked, one, n)
-        return stacked
+        ours = {part: f"{name}_{part}" if part else name for part in parts}
+        placed = {part: where("layers", ours[part]) for part in parts}
+        stacked = {
+            part: jnp.zeros((config.layers, *one.shape), one.dtype, device=placed[part])
+            for part, one in parts.items()
+        }
+        fill = _filler(stored_as, tuple(placed.items()))
+        inner = _without_layers(next(iter(placed.values())))
+        for n in range(config.layers):
+            one = read(names[f"layers/{name}"], n, leaf.shape[1:], inner)
+            stacked = jax.block_until_ready(fill(stacked, one, n))  # before the next is read
+            del one
+        params["layers"] |= {ours[part]: value for part, value in stacked.items()}
+    return params
 
-    return jax.tree_util.tree_map_with_path(load, shapes, shardings)
+
+def _encoded(kind: str, weight_IO: jax.Array) -> dict[str, jax.Array]:
+    """The arrays that store one layer's parameter, by the ending of their names."""
+    return {"": weight_IO} if kind == "plain" else quantise(weight_IO, kind)
+
+
+@functools.cache
+def _filler(kind: str, placed: tuple[tuple[str, Any], ...]) -> Callable:
+    """Puts one layer's parameter into the stacked arrays that store it, in place."""
+
+    def fill(whole: dict[str, jax.Array], one: jax.Array, n: int) -> dict[str, jax.Array]:
+        return jax.tree.map(lambda old, new: old.at[n].set(new), whole, _encoded(kind, one))
+
+    return jax.jit(fill, donate_argnums=0, out_shardings=dict(placed))
 
 
 def _without_layers(sharding: Any) -> Any:
@@ -255,11 +287,16 @@ def _read(
             f"supported are {', '.join(DTYPE_NAMES)}"
         )
 
+    taken: dict[tuple, np.ndarray] = {}  # devices that keep the same slice share one reading
+
     def part(index: tuple[slice, ...] | None) -> np.ndarray:
         slices = index or (slice(None),) * len(shape)
-        whole = tuple(slice(*one.indices(size)) for one, size in zip(slices, shape))
-        taken = view[whole[::-1]].T if transposed else view[whole]
-        return np.asarray(taken).astype(jnp.dtype(dtype))
+        ranges = tuple(one.indices(size) for one, size in zip(slices, shape))
+        if ranges not in taken:
+            whole = tuple(slice(*one) for one in ranges)
+            found = view[whole[::-1]].T if transposed else view[whole]
+            taken[ranges] = np.asarray(found).astype(jnp.dtype(dtype))
+        return taken[ranges]
 
     return jax.make_array_from_callback(shape, sharding, part)
 

@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from ppt_jax.errors import UserError
 from ppt_jax.models.adapters import joined, split
 from ppt_jax.models.answers import StopSets
-from ppt_jax.models.decoder import DecoderConfig, Params, count_parameters, make_apply
+from ppt_jax.models.decoder import DecoderConfig, Params, make_apply, model_size
 from ppt_jax.progress import Progress
 from ppt_jax.training.checkpoint import (
     Checkpoints,
@@ -313,7 +313,7 @@ class _Run:
     def _train(self, params: Params | None) -> TrainResult:
         phase, config = self._phase, self._config
         state, position, start = self._start(params)
-        count = count_parameters(joined(state.params, self._frozen))
+        count = model_size(self._model)
         if start >= phase.steps:
             if self._best is not None and self._best.latest is None:
                 # the best parameters were removed: the last ones, judged anew, take their place

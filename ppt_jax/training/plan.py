@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from ppt_jax.models.answers import StopSets
-from ppt_jax.models.decoder import DecoderConfig, make_apply
+from ppt_jax.models.decoder import DecoderConfig, count_parameters, make_apply, model_size
 from ppt_jax.training.flops import Chip, Work, step_flops
 from ppt_jax.training.objectives.soft_label import SoftLabelConfig, soft_label
 from ppt_jax.training.optimizer import OptimizerConfig, make_optimizer
@@ -54,8 +55,9 @@ class Plan:
     Attributes:
       parameters: scalars of the model, and those of them that are trained.
       trained: see `parameters`.
-      memory: bytes a device, by kind; ``temporary`` is what XLA's CPU compiler reserves for
-        gradients, activations and communication, an estimate for other chips.
+      memory: bytes a device, by kind; ``temporary`` is what the compiler reserves for gradients,
+        activations and communication.
+      compiler: ``tpu`` or ``cuda``, or ``cpu``, whose ``temporary`` is an estimate for other chips.
       flops: useful operations of a full batch, over all devices.
       devices: devices of the mesh.
       mesh: its axes.
@@ -65,6 +67,7 @@ class Plan:
     parameters: int
     trained: int
     memory: dict[str, int]
+    compiler: str
     flops: float
     devices: int
     mesh: dict[str, int]
@@ -89,7 +92,10 @@ class Plan:
             f"parameters        {self.parameters:,}, trained {self.trained:,}",
             f"global batch      {self.rows} rows of {self.tokens} tokens",
             "memory a device",
-            *(f"  {kind:<16}{size / 1e9:9.3f} GB" for kind, size in self.memory.items()),
+            *(
+                f"  {kind:<16}{size / 1e9:9.3f} GB{self._note(kind)}"
+                for kind, size in self.memory.items()
+            ),
             f"  {'together':<16}{whole / 1e9:9.3f} GB, {chip.name} has {chip.memory / 1e9:.0f} GB: "
             + ("fits" if whole <= chip.memory else "DOES NOT FIT"),
             f"work              {self.flops:.4g} FLOP a step",
@@ -97,6 +103,12 @@ class Plan:
             f"{self.rows * self.tokens / self.seconds(chip):,.0f} tokens/s at 100 % of peak",
         ]
         return "\n".join(lines)
+
+    def _note(self, kind: str) -> str:
+        if kind != "temporary":
+            return ""
+        rough = " (a rough figure for other chips)" if self.compiler == "cpu" else ""
+        return f", says XLA's compiler for {self.compiler}{rough}"
 
 
 def _bytes_per_device(tree: Any) -> int:
@@ -115,6 +127,7 @@ def plan_step(
     objective: SoftLabelConfig,
     accumulate: int = 1,
     frozen_dtype: str = "bfloat16",
+    devices: Sequence[jax.Device] | None = None,
 ) -> Plan:
     """Lowers and compiles the real training step on shapes alone.
 
@@ -126,31 +139,28 @@ def plan_step(
       objective: its settings.
       accumulate: microbatches of a step.
       frozen_dtype: of the base under adapters.
+      devices: to compile for, see `targets.target_devices`; this process's when None.
 
     Raises:
       UserError: the mesh does not fit devices, parameters or rows.
     """
-    devices = make_mesh(mesh)
-    check_rows(batch.rows, accumulate, devices)
+    placed = make_mesh(mesh, None if devices is None else list(devices))
+    check_rows(batch.rows, accumulate, placed)
     transform = make_optimizer(optimizer, 1000)
     stops = StopSets(np.zeros((2, 1), np.int32), np.ones((2, 1), bool))
     step: Any = make_step(
         make_apply(model),
         soft_label(stops, batch.max_answers, objective),
         transform,
-        state_shardings(model, transform, devices),
-        devices,
+        state_shardings(model, transform, placed),
+        placed,
         accumulate=accumulate,
         clip_norm=optimizer.clip_norm,
     )
-    state = abstract_state(model, transform, devices)
-    frozen = abstract_frozen(model, devices, frozen_dtype) if model.adapter_rank else {}
-    shapes = batch.abstract(devices)
+    state = abstract_state(model, transform, placed)
+    frozen = abstract_frozen(model, placed, frozen_dtype) if model.adapter_rank else {}
+    shapes = batch.abstract(placed)
     measured = step.lower(state, shapes, frozen).compile().memory_analysis()
-    trained, rest = (
-        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-        for tree in (state.params, frozen)
-    )
     memory = {
         "trained": _bytes_per_device(state.params),
         "frozen": _bytes_per_device(frozen),
@@ -161,12 +171,13 @@ def plan_step(
     pairs = batch.rows * batch.tokens * (batch.tokens + 1) // 2
     work = Work(batch.rows * batch.tokens, batch.rows * batch.nodes, pairs)
     return Plan(
-        parameters=trained + rest,
-        trained=trained,
+        parameters=model_size(model),
+        trained=count_parameters(state.params),
         memory=memory,
+        compiler=placed.devices.flat[0].platform.replace("gpu", "cuda"),
         flops=step_flops(model, work),
-        devices=devices.size,
-        mesh=dict(devices.shape),
+        devices=placed.size,
+        mesh=dict(placed.shape),
         rows=batch.rows,
         tokens=batch.tokens,
     )

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from ppt_jax.models.adapters import split
 from ppt_jax.models.decoder import DecoderConfig, Params, init_params
+from ppt_jax.models.quantised import is_part
 from ppt_jax.training.sharding import (
     check_heads,
     optimizer_shardings,
@@ -122,9 +123,14 @@ def abstract_state(
 
 
 def abstract_frozen(model: DecoderConfig, mesh: Mesh, dtype: str = "float32") -> Params:
-    """Shapes and shardings of the frozen half of a model."""
+    """Shapes and shardings of the frozen half of a model; codes and scales keep their dtype."""
     frozen = split(_shapes(model), model)[1]
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), frozen)
+
+    def stored(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        own = leaf.dtype if is_part(str(path[-1].key)) else dtype
+        return jax.ShapeDtypeStruct(leaf.shape, own)
+
+    shapes = jax.tree_util.tree_map_with_path(stored, frozen)
     return with_shardings(shapes, parameter_shardings(frozen, mesh))
 
 

@@ -129,6 +129,36 @@ def llama3() -> transformers.PreTrainedTokenizerFast:
     return from_merges(merges, LLAMA3)
 
 
+QWEN = (  # of Qwen2, 2.5 and 3: like Llama 3's, but every digit alone
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+GPT2 = (  # of GPT-2 and GPT-NeoX: a space is glued to what follows, numbers merge freely
+    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+)
+_CLOSERS = (">", ".", ",", ";", ")", "/", "<", "Ċ", '"', "=", "]", "}")
+
+
+def qwen() -> transformers.PreTrainedTokenizerFast:
+    """Digit by digit."""
+    return from_merges([(">", "Ċ"), ("<", "J"), ("Ġ", "<"), ("4", "2"), ("n", "o")], QWEN)
+
+
+def gpt2() -> transformers.PreTrainedTokenizerFast:
+    """Numbers in odd pieces, with and without their space; no bracket merges with a letter."""
+    merges = [("Ġ", "4"), ("Ġ4", "2"), ("1", "0"), ("10", "0"), ("4", "2"), ("3", "7")]
+    merges += [("Ġ", "<"), (">", "."), (">", ">"), ("Ġ", "T"), ("ĠT", "e")]
+    return from_merges(merges, GPT2)
+
+
+def closers() -> transformers.PreTrainedTokenizerFast:
+    """Tokens that begin with the closing bracket by the dozen, as code-trained models have."""
+    first = [(">", other) for other in _CLOSERS]
+    second = [(f">{other}", end) for other in _CLOSERS for end in ("Ċ", ">", ".")]
+    tens = [(str(ten), str(one)) for ten in range(1, 10) for one in range(10)]
+    return from_merges([*first, *second, *tens, ("10", "0"), ("Ġ", "<")], LLAMA3)
+
+
 def sentencepiece() -> transformers.PreTrainedTokenizerFast:
     """A Llama-2-like tokenizer: metaspace, single digits, bytes for what the alphabet lacks."""
     letters = "▁<>0123456789abcdefghijklmnopqrstuvwxyzJTMIWNA.,?:\n"
@@ -153,18 +183,20 @@ def sentencepiece() -> transformers.PreTrainedTokenizerFast:
     )
 
 
-KINDS = ("whole", "digits", "merged", "glued", "llama3", "sentencepiece")
+MADE = {
+    "glued": glued,
+    "llama3": llama3,
+    "qwen": qwen,
+    "gpt2": gpt2,
+    "closers": closers,
+    "sentencepiece": sentencepiece,
+}
+KINDS = ("whole", "digits", "merged", *MADE)
 
 
 def tokenizer_of(kind: str) -> transformers.PreTrainedTokenizerFast:
     """One of `KINDS`."""
-    if kind == "glued":
-        return glued()
-    if kind == "llama3":
-        return llama3()
-    if kind == "sentencepiece":
-        return sentencepiece()
-    return trained(kind)
+    return MADE[kind]() if kind in MADE else trained(kind)
 
 
 def toy_log_probs(prefix: Sequence[int], vocab_size: int) -> np.ndarray:

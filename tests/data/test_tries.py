@@ -66,6 +66,40 @@ def test_number_of_nodes(kind: str, nodes: int) -> None:
     assert len(tries.stop_SV) == 1
 
 
+@pytest.mark.parametrize("kind", examples.KINDS)
+def test_stop_mass_is_all_that_can_close_an_answer(kind: str) -> None:
+    """A stop edge's set against the texts of all tokens, decoded one by one."""
+    tokenizer = examples.tokenizer_of(kind)
+    tries = AnswerTries(tokenizer)
+    trie = tries.trie(INTEGERS, TAIL)
+    texts = [tokenizer.decode([v]) for v in range(tries.vocab_size)]
+    if kind == "sentencepiece":
+        texts = [tokenizer.convert_ids_to_tokens(v) for v in range(tries.vocab_size)]
+        texts[tokenizer.convert_tokens_to_ids("<0x3E>")] = ">"  # the byte of the bracket
+    for edge in np.flatnonzero(trie.edge_answer_E >= 0):
+        path, step = [], int(trie.edge_parent_E[edge])
+        while step >= 0:
+            path.append(int(trie.edge_token_E[step]))
+            step = int(trie.edge_parent_E[step])
+        written = tokenizer.decode([*trie.lead, *reversed(path)]).lstrip()
+        rest = f"{TAIL}{trie.edge_answer_E[edge]}>".removeprefix(written)
+        members = {v for v, text in enumerate(texts) if text.startswith(rest)}
+        stop = int(trie.edge_token_E[edge]) - tries.vocab_size
+        assert rest.endswith(">")
+        assert set(np.flatnonzero(tries.stop_SV[stop]).tolist()) == members
+    closing = sum(text.startswith(">") for text in texts)
+    assert closing >= {"closers": 40, "llama3": 3, "glued": 3}.get(kind, 1)
+
+
+def test_digits_are_what_the_published_rules_make_of_them() -> None:
+    """The same answer is one token, its digits, or an odd piece with its space."""
+    text = "Answer: 42 <42>"
+    assert examples.llama3().tokenize(text)[-3:] == ["Ġ<", "42", ">"]
+    assert examples.qwen().tokenize(text)[-4:] == ["Ġ<", "4", "2", ">"]
+    assert examples.gpt2().tokenize(text)[-4:] == ["Ġ42", "Ġ<", "42", ">"]
+    assert examples.closers().tokenize("<42>/>")[-1] == ">/>"
+
+
 def test_glued_bracket_moves_the_root_before_it() -> None:
     tokenizer = examples.glued()
     tries = AnswerTries(tokenizer)

@@ -30,7 +30,11 @@ PUBLISHED = {  # parameters of the released models
 
 def plan(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "launch.plan", *flags], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "launch.plan", "--compiler=cpu", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from launch.source import model_config
+from launch.source import model_config, source_fingerprint
 from ppt_jax.data.tokenizer import TokenizerConfig, load_tokenizer, save_tokenizer, train_tokenizer
 from ppt_jax.errors import UserError
 from ppt_jax.models.adapters import joined as join
@@ -85,6 +86,23 @@ def test_adapters_on_a_model_directory_go_all_the_way_and_out_again(
     again = run("launch.export", tmp_path / "run", f"--out={tmp_path / 'whole'}", "--merge", **base)
     assert again.returncode == 2
     assert "holds a model already" in again.stderr
+
+
+def test_other_weights_of_the_same_size_are_another_source(
+    source: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """A base model and its chat version have the same shapes; adapters belong to one of them."""
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    config = ConfigDict({"source": {"path": str(source)}})
+    twin = ConfigDict({"source": {"path": str(copy)}})
+    assert source_fingerprint(config) == source_fingerprint(twin)
+    path = copy / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    assert source_fingerprint(config) != source_fingerprint(twin)
+    assert source_fingerprint(ConfigDict({})) == {}
 
 
 def test_what_the_directory_settles_cannot_be_chosen(

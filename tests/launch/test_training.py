@@ -1,5 +1,7 @@
 """Training over two processes: the same run as in one, and a clean stop of both."""
 
+import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -9,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -39,11 +42,15 @@ def devices(count: int) -> dict[str, str]:
     return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
-def start_two(workdir: pathlib.Path, **changes: object) -> list[subprocess.Popen[str]]:
+@contextlib.contextmanager
+def two_processes(
+    workdir: pathlib.Path, **changes: object
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Two processes that train together; whatever happens, none of them is left behind."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return [
+    both = [
         subprocess.Popen(
             command(
                 "launch.train",
@@ -61,6 +68,18 @@ def start_two(workdir: pathlib.Path, **changes: object) -> list[subprocess.Popen
         )
         for index in range(2)
     ]
+    try:
+        yield both
+    finally:
+        for one in both:
+            one.kill()
+            one.communicate(timeout=60)
+
+
+def finished(both: list[subprocess.Popen[str]]) -> list[tuple[str, str]]:
+    """What both have printed, read at the same time: neither waits for a full pipe."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda one: one.communicate(timeout=240), both))
 
 
 def losses(workdir: pathlib.Path) -> list[float]:
@@ -74,7 +93,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     workdir = tmp_path_factory.mktemp("prepared")
     for stage in ("author", "label", "dataset"):
         done = subprocess.run(
-            command(f"launch.{stage}", workdir), cwd=ROOT, capture_output=True, text=True
+            command(f"launch.{stage}", workdir),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         assert done.returncode == 0, done.stderr
     return workdir
@@ -86,7 +109,12 @@ def alone(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> p
     workdir = tmp_path_factory.mktemp("alone") / "run"
     shutil.copytree(prepared, workdir)
     done = subprocess.run(
-        command("launch.train", workdir), env=devices(8), cwd=ROOT, capture_output=True, text=True
+        command("launch.train", workdir),
+        env=devices(8),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return workdir
@@ -99,21 +127,21 @@ def test_two_processes_train_like_one_stop_together_and_go_on_alone(
     workdir = tmp_path / "run"
     shutil.copytree(prepared, workdir)
     # one of two processes is told to stop: both save the same step and say how to go on
-    both = start_two(workdir, train__steps=6)
     metrics = workdir / "train" / "metrics.jsonl"
-    deadline = time.monotonic() + 240
-    while time.monotonic() < deadline and (not metrics.exists() or not losses(workdir)):
-        time.sleep(0.05)
-        assert all(one.poll() is None for one in both), [one.communicate() for one in both]
-    both[1].send_signal(signal.SIGTERM)
-    shown = [one.communicate(timeout=240) for one in both]
-    codes = [one.returncode for one in both]
+    with two_processes(workdir, train__steps=6) as both:
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline and (not metrics.exists() or not losses(workdir)):
+            time.sleep(0.05)
+            assert all(one.poll() is None for one in both), finished(both)
+        both[1].send_signal(signal.SIGTERM)
+        shown = finished(both)
+        codes = [one.returncode for one in both]
     assert codes in ([130, 130], [0, 0]), shown
     if codes == [130, 130]:  # else it had finished before the signal came
         assert "start the same command again" in shown[0][1]
-        again = start_two(workdir)
-        shown = [one.communicate(timeout=240) for one in again]
-        assert [one.returncode for one in again] == [0, 0], shown
+        with two_processes(workdir) as again:
+            shown = finished(again)
+            assert [one.returncode for one in again] == [0, 0], shown
     np.testing.assert_allclose(losses(workdir), losses(alone), rtol=1e-4)
     # the run of two processes belongs to two; one goes on only when told that it may
     longer = tmp_path / "longer"
@@ -121,7 +149,12 @@ def test_two_processes_train_like_one_stop_together_and_go_on_alone(
     (longer / "stages" / "train.json").unlink()
     shutil.rmtree(longer / "train" / "checkpoints" / "ppt" / "6")
     refused = subprocess.run(
-        command("launch.train", longer), env=devices(8), cwd=ROOT, capture_output=True, text=True
+        command("launch.train", longer),
+        env=devices(8),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert refused.returncode == 2, refused.stderr
     assert "hardware.processes: 2 in the checkpoints, 1 now" in refused.stderr
@@ -131,6 +164,7 @@ def test_two_processes_train_like_one_stop_together_and_go_on_alone(
         cwd=ROOT,
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert accepted.returncode == 0, accepted.stderr
     np.testing.assert_allclose(losses(longer), losses(alone), rtol=1e-4)

@@ -117,7 +117,7 @@ def test_head_at_nodes_is_the_head_everywhere():
         np.testing.assert_allclose(at_nodes[b], everywhere[b, batch["node_BN"][b]], atol=1e-6)
 
 
-@pytest.mark.parametrize("change", [{"remat": True}, {"layers_unrolled": 2}])
+@pytest.mark.parametrize("change", [{"remat": "full"}, {"remat": "dots"}, {"layers_unrolled": 2}])
 def test_remat_and_unrolling_change_no_gradient(change):
     batch = {name: jnp.asarray(array) for name, array in toy_batch().items()}
     params = init_params(SMALL, jax.random.key(0))

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import jax
@@ -11,7 +12,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from ppt_jax.errors import UserError
+from ppt_jax.models.architecture import DecoderConfig
+from ppt_jax.models.decoder import init_params
 from ppt_jax.models.exchange import Tensors, export_params, load_params, read_config
+from ppt_jax.models.families import hf_from_config
 from tests.models.test_families import CASES, GOLDEN
 
 
@@ -133,6 +137,37 @@ def test_truncated_missing_and_absent_files_are_named(copy, tmp_path):
         read_config(tmp_path)
 
 
+def test_the_host_holds_one_tensor_at_a_time(tmp_path, monkeypatch):
+    """Bytes that import has read and not yet let go, at their most."""
+    config = DecoderConfig(
+        vocab_size=40, width=32, layers=5, heads=2, kv_heads=2, head_size=16, mlp_width=256
+    )
+    params = init_params(config, jax.random.key(0))
+    data = hf_from_config(config, "llama")
+    export_params(params, config, tmp_path, hf_config=data, dtype="float32")
+    held, most = {}, []
+    place = jax.make_array_from_callback
+
+    def watched(shape, sharding, callback):
+        def read(index):
+            part = callback(index)
+            held[id(part)] = part.nbytes
+            weakref.finalize(part, held.pop, id(part), None)
+            most.append(sum(held.values()))
+            return part
+
+        return place(shape, sharding, read)
+
+    monkeypatch.setattr(jax, "make_array_from_callback", watched)
+    loaded = load_params(tmp_path, config)
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
+    largest = 4 * 32 * 256
+    kept = 4 * (40 * 32 + 32)  # embedding and final norm: on a CPU they stay where they were read
+    assert len(most) == 2 + 5 * 9
+    assert max(most) <= largest + kept
+    assert sum(leaf.nbytes for leaf in jax.tree.leaves(loaded)) > 10 * largest
+
+
 SHARDED = """
 import json, sys
 import jax, numpy as np
@@ -168,6 +203,7 @@ def test_every_device_reads_its_own_slices(tmp_path):
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert run.returncode == 0, run.stderr
     before, after = stored(GOLDEN / "qwen3"), stored(tmp_path / "out")

@@ -49,7 +49,7 @@ def alone_batch(trees: list[ScenarioTree]) -> tuple[dict[str, np.ndarray], np.nd
     return batch, mass_B
 
 
-@pytest.mark.parametrize("kind", ["whole", "digits", "glued", "llama3"])
+@pytest.mark.parametrize("kind", ["glued", "llama3", "qwen", "gpt2", "closers"])
 def test_one_packed_pass_is_every_path_alone(kind: str) -> None:
     compiler = Compiler(examples.tokenizer_of(kind))
     trees = compiler.trees(examples.records(2, words=8))

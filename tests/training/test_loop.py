@@ -172,6 +172,8 @@ def test_sigkill_at_a_random_step_and_resume_is_bitwise(whole, tmp_path):
             [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
         left = int(rng.integers(2, 9))
+        watch = threading.Timer(300, process.kill)  # a child that hangs ends the loop below
+        watch.start()
         assert process.stdout is not None
         for line in process.stdout:
             left -= line.startswith("batch")
@@ -179,7 +181,8 @@ def test_sigkill_at_a_random_step_and_resume_is_bitwise(whole, tmp_path):
                 time.sleep(float(rng.uniform(0, 0.1)))
                 process.kill()
                 break
-        process.wait()
+        process.wait(timeout=60)
+        watch.cancel()
     result = go(tmp_path)
     assert result.finished
     assert same(result.params, whole[1].params), f"killed with {left} to go"
