@@ -3,11 +3,8 @@
 A strength is a mixture of three normals, an effort a mixture of three normals whose weights depend
 on the strength, a team's score the average of strength times effort / 100, and a result a soft
 comparison, ``sigmoid(difference / temperature)``. Asked are the focal player's rank, one effort,
-and the chance that the second team wins a new contest, averaged over fresh efforts.
-
-- P: the focal player always wins (0) or loses (1), wins (2) or loses (3) all but one match.
-- C: the same partners (0) or different ones (1).
-- R: teams rotate (0) or stay (1; with C = 1 all but the focal player).
+and the chance that the second team wins a new contest, averaged over fresh efforts. The authored
+family S (`ppt_jax.authoring.motifs.family_s`) tells such programs in words and draws the results.
 
 Source: Zhang, Jagadish, Lake and Griffiths (2026), arXiv 2606.09856.
 """
@@ -15,15 +12,16 @@ Source: Zhang, Jagadish, Lake and Griffiths (2026), arXiv 2606.09856.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import Any
 
 import numpy as np
 
+from ppt_jax.authoring.motifs.family_s import by_member, form_chances
 from ppt_jax.authoring.names import pick_people
+from ppt_jax.authoring.schedules import GRID, Cell, meetings, motif_name, players_of, wins
 from ppt_jax.scenario.document import Scenario, parse_scenario
 
-MOTIFS = tuple(itertools.product(range(4), range(2), range(2)))
+MOTIFS = GRID
 LEVELS = ("low", "middle", "high")
 
 
@@ -33,6 +31,7 @@ class Contests:
 
     Attributes:
       name: of the scenario.
+      motif: its motif's name.
       players: names.
       matches: per match the winners and the losers.
       upcoming: the two teams of the new contest.
@@ -41,6 +40,7 @@ class Contests:
     """
 
     name: str
+    motif: str
     players: tuple[str, ...]
     matches: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
     upcoming: tuple[tuple[int, ...], tuple[int, ...]]
@@ -49,7 +49,7 @@ class Contests:
 
 
 def contests(
-    motif: tuple[int, int, int],
+    motif: Cell,
     size: int,
     seed: int,
     *,
@@ -66,45 +66,25 @@ def contests(
       matches: number of results.
       temperature, reruns: see `Contests`.
     """
-    pattern, partners, rotation = motif
     rng = np.random.default_rng([seed, *motif, size])
-    mates = [tuple(range(1 + g * (size - 1), 1 + (g + 1) * (size - 1))) for g in range(2)]
-    first = 1 + 2 * (size - 1)
-    rivals = [tuple(range(first + g * size, first + (g + 1) * size)) for g in range(2)]
     odd = int(rng.integers(matches))
-    rows = []
-    for m in range(matches):
-        with_focal = (0, *mates[m % 2 if partners else 0])
-        moving = rotation == 0 or (partners == 1 and size == 1)
-        against = rivals[m % 2 if moving else 0]
-        wins = (pattern in (0, 2)) != (pattern in (2, 3) and m == odd)
-        rows.append((with_focal, against) if wins else (against, with_focal))
-    used = sorted({p for row in rows for team in row for p in team})
-    number = {old: new for new, old in enumerate(used)}
-    renumbered = tuple(tuple(tuple(number[p] for p in team) for team in row) for row in rows)
-    names = tuple(pick_people(rng, len(used)))
-    upcoming = (
-        tuple(number[p] for p in (0, *mates[0])),
-        tuple(number[p] for p in rivals[0]),
-    )
-    name = f"sports-p{pattern}c{partners}r{rotation}-{size}-{seed}"
-    return Contests(name, names, renumbered, upcoming, temperature, reruns)
+    rows = meetings(motif, size, matches)
+    won = wins(motif, matches, odd)
+    names = tuple(pick_people(rng, players_of(rows)))
+    results = tuple((own, other) if win else (other, own) for (own, other), win in zip(rows, won))
+    name = "sports-p{}c{}r{}-{}-{}".format(*motif, size, seed)
+    return Contests(name, motif_name(motif), names, results, rows[0], temperature, reruns)
 
 
 def _mood(strength: str) -> str:
-    strong, weak = f"{strength} > 120", f"{strength} < 80"
-    weights = (
-        f"0.05 if {strong} else (0.8 if {weak} else 0.2)",
-        f"0.15 if {strong} or {weak} else 0.6",
-        f"0.8 if {strong} else (0.05 if {weak} else 0.2)",
-    )
-    return f"pick(level, weights=[{', '.join(weights)}])"
+    limits = {"strong": "120", "weak": "80"}
+    good, bad = form_chances(strength, **limits, often="0.8", seldom="0.05", middle="0.2")
+    usual = f"0.15 if {strength} > 120 or {strength} < 80 else 0.6"
+    return f"pick(level, weights=[{bad}, {usual}, {good}])"
 
 
 def _mixture(of: str, means: tuple[int, int, int]) -> str:
-    low, middle, high = means
-    mean = f"{low} if {of} == 'low' else {middle} if {of} == 'middle' else {high}"
-    return f"normal(mean=({mean}), sd=10)"
+    return f"normal(mean={by_member(of, dict(zip(LEVELS, map(str, means))))}, sd=10)"
 
 
 def document(spec: Contests) -> Scenario:
@@ -164,7 +144,7 @@ def document(spec: Contests) -> Scenario:
         {
             "schema": "scenario/1",
             "id": spec.name,
-            "motif": "sports_" + spec.name.split("-")[1],
+            "motif": spec.motif,
             "story": f"Players meet in teams. {' '.join(told)}",
             "evidence": "chosen",
             "sets": [

@@ -74,6 +74,7 @@ class AskStatistics:
       top: mass of the likeliest option (choice) or twentieth of the range.
       outside: posterior mass outside a value ask's range.
       influence_G: the same difference when given g is left out.
+      latents: numbers of the draws that it depends on.
       mass, before: posterior and prior mass by bin.
       edges: upper edges of all bins but the last; a value belongs to the first that is not below.
     """
@@ -82,6 +83,7 @@ class AskStatistics:
     top: float
     outside: float
     influence_G: tuple[float, ...]
+    latents: frozenset[int]
     mass: Array = dataclasses.field(repr=False, compare=False)
     before: Array = dataclasses.field(repr=False, compare=False)
     edges: Array = dataclasses.field(repr=False, compare=False)
@@ -89,10 +91,17 @@ class AskStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """Result of the statistics checks: effective sample size and one entry an ask."""
+    """Result of the statistics checks.
+
+    Attributes:
+      ess: effective sample size.
+      asks: one entry an ask.
+      latents_G: numbers of the unobserved draws that the likelihood of each given depends on.
+    """
 
     ess: float
     asks: tuple[AskStatistics, ...]
+    latents_G: tuple[frozenset[int], ...]
 
 
 def check_prior(
@@ -183,12 +192,13 @@ def measure(
     if ess < config.min_ess:
         findings.append(Finding("c3_ess", f"effective sample size {ess:.0f}"))
     without_GP = [_without(loglik_GP, g) for g in range(len(loglik_GP))]
+    above = _latents_above(program)
     asks = []
     for ask, post, prior in zip(scenario.ask, program.asks, program.ask_priors, strict=True):
         post_P = np.broadcast_to(values[post], size)
         prior_P = np.broadcast_to(values[prior], size)
-        asks.append(_ask_statistics(ask, post_P, prior_P, weights_P, without_GP))
-    return Statistics(ess, tuple(asks)), findings
+        asks.append(_ask_statistics(ask, post_P, prior_P, weights_P, without_GP, above[post]))
+    return Statistics(ess, tuple(asks), tuple(above[i] for i in program.loglik)), findings
 
 
 def _weights(loglik_P: Array) -> Array:
@@ -204,7 +214,12 @@ def _without(loglik_GP: Array, given: int) -> Array:
 
 
 def _ask_statistics(
-    ask: Ask, post_P: Array, prior_P: Array, weights_P: Array, without_GP: Sequence[Array]
+    ask: Ask,
+    post_P: Array,
+    prior_P: Array,
+    weights_P: Array,
+    without_GP: Sequence[Array],
+    latents: frozenset[int],
 ) -> AskStatistics:
     """Works on 21 bins (20 and one for what lies above; below falls into the first)."""
     if ask.kind == "choice":
@@ -225,7 +240,8 @@ def _ask_statistics(
     before = np.bincount(np.searchsorted(edges, prior_P), minlength=bins) / len(prior_P)
     influence = [_distance(mass, np.bincount(bin_P, weights, bins)) for weights in without_GP]
     move = _distance(mass, before)
-    return AskStatistics(move, float(mass.max()), outside, tuple(influence), mass, before, edges)
+    top = float(mass.max())
+    return AskStatistics(move, top, outside, tuple(influence), latents, mass, before, edges)
 
 
 def _distance(mass: Array, other: Array) -> float:
@@ -263,7 +279,7 @@ def check_influence(
       rng: source of particles for the second measurement.
     """
     findings = []
-    for number, (given, linked) in enumerate(zip(scenario.given, _linked(scenario), strict=True)):
+    for number, (given, linked) in enumerate(zip(scenario.given, _linked(statistics), strict=True)):
         if given.says and any(given.says in aside for aside in scenario.asides):
             continue
         influence = max((ask.influence_G[number] for ask in statistics.asks), default=0.0)
@@ -285,12 +301,10 @@ def check_influence(
     return findings
 
 
-def _linked(scenario: Scenario) -> list[bool]:
+def _linked(statistics: Statistics) -> list[bool]:
     """Per given, whether some path of shared unobserved draws leads from it to an ask."""
-    program = lower(scenario)
-    above = _latents_above(program)
-    groups = [above[i] for i in program.loglik]
-    reached = set().union(*(above[i] for i in program.asks))
+    groups = statistics.latents_G
+    reached = set().union(*(ask.latents for ask in statistics.asks))
     changed = True
     while changed:
         changed = False

@@ -30,6 +30,7 @@ FAMILIES = {
     "F": "time",
     "G": "minds",
     "H": "selection",
+    "S": "published contests",
 }
 
 

@@ -20,6 +20,7 @@ from ppt_jax.authoring.checks import (
 )
 from ppt_jax.authoring.compose import Plan, write_scenario
 from ppt_jax.authoring.findings import Finding
+from ppt_jax.authoring.sketch import NoWorldError
 from ppt_jax.authoring.text_checks import check_text
 from ppt_jax.errors import UserError
 from ppt_jax.scenario.document import Scenario, to_dict
@@ -56,6 +57,8 @@ def produce(
     """
     try:
         written = write_scenario(plan)
+    except NoWorldError as error:
+        return Rejected(plan, "no_world", str(error), "")
     except UserError as error:
         return Rejected(plan, "c1_parse", str(error), "")
     if admits is not None and not admits(to_dict(written.scenario)):
@@ -144,4 +147,4 @@ def _select(
         for place, number in enumerate(numbers, start=1)
     )
     chosen = tuple(statistics.asks[number] for number in numbers)
-    return dataclasses.replace(scenario, ask=kept), Statistics(statistics.ess, chosen)
+    return dataclasses.replace(scenario, ask=kept), dataclasses.replace(statistics, asks=chosen)

@@ -20,6 +20,7 @@ from ppt_jax.authoring.language import fix_articles, number, sentence
 from ppt_jax.authoring.names import pick_people, pick_town
 from ppt_jax.authoring.skins.skin import Skin
 from ppt_jax.authoring.wording import Told
+from ppt_jax.errors import UserError
 from ppt_jax.inference.simulate import sample_prior
 from ppt_jax.scenario.document import flat_name
 
@@ -28,6 +29,10 @@ ItemT = TypeVar("ItemT")
 
 PRIOR_DRAWS = 1024
 """Size of the prior sample: draw 0 is the world, all of them set ranges and check plausibility."""
+
+
+class NoWorldError(UserError):
+    """None of the simulated worlds shows what a motif wants to tell."""
 
 
 class Sketch(Generic[SkinT]):
@@ -240,12 +245,34 @@ class Sketch(Generic[SkinT]):
         """The sentences of the program so far."""
         return self._rules
 
-    def simulate(self) -> None:
-        """Draws the world (and a prior sample) from the program; afterwards `see` and ask."""
+    def simulate(
+        self,
+        shows: Callable[[Mapping[str, np.ndarray]], np.ndarray] | None = None,
+        *,
+        draws: int = PRIOR_DRAWS,
+    ) -> None:
+        """Draws the world (and a prior sample) from the program; afterwards `see` and ask.
+
+        Args:
+          shows: from the prior sample (flat name -> [draws]) to [draws], whether the world may be
+            that draw; the first such one is taken. It may look at nothing but what is observed in
+            full afterwards: then the choice tells no more about what is hidden than the evidence.
+          draws: size of the prior sample.
+
+        Raises:
+          NoWorldError: no draw will do.
+        """
         if self._rewrite:
             self._rewrite(self)
         program = as_program(self.motif, self.skin.domain, self._set_rows(), self._model)
-        self._prior = sample_prior(program, self.rng, PRIOR_DRAWS)
+        self._prior = sample_prior(program, self.rng, draws)
+        if shows is None:
+            return
+        fitting = np.flatnonzero(shows(self._prior))
+        if not len(fitting):
+            raise NoWorldError(f"{self.motif}: none of {draws} worlds shows what is wanted")
+        for values in self._prior.values():
+            values[[0, fitting[0]]] = values[[fitting[0], 0]]
 
     def value(self, node: str, *index: str, digits: int = 6) -> float:
         """A node's value in the world, rounded; `index` are set members."""

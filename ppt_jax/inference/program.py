@@ -83,6 +83,7 @@ class _Lowering:
         self.observed: dict[str, float] = {}
         self.posterior: dict[str, int] = {}
         self.prior: dict[str, int] = {}
+        self.apart = False  # whether an observed draw was lowered, so that the versions differ
 
     # -- expressions ---------------------------------------------------------------------------
 
@@ -250,8 +251,10 @@ class _Lowering:
                 if isinstance(node.formula, ex.Draw):
                     self._draw(flat, node.formula, densities)
                 else:
-                    self.posterior[flat] = self.value(node.formula, self.here, self.posterior)
-                    self.prior[flat] = self.value(node.formula, self.here, self.prior)
+                    number = self.value(node.formula, self.here, self.posterior)
+                    self.posterior[flat] = self.prior[flat] = number
+                    if self.apart:
+                        self.prior[flat] = self.value(node.formula, self.here, self.prior)
         self.here = {}
         return densities
 
@@ -259,8 +262,10 @@ class _Lowering:
         column = self.columns.setdefault(flat, len(self.columns))
         family, parameters = self.parameters(draw, self.here, self.prior)
         self.prior[flat] = self.graph.latent(family, parameters, column)
-        family, parameters = self.parameters(draw, self.here, self.posterior)
+        if self.apart:
+            family, parameters = self.parameters(draw, self.here, self.posterior)
         if flat in self.observed:
+            self.apart = True
             densities[flat] = density(self.graph, family, self.observed[flat], parameters)
             self.posterior[flat] = self.graph.const(self.observed[flat])
         else:

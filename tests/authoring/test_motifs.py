@@ -19,7 +19,10 @@ from ppt_jax.inference.program import lower
 from ppt_jax.inference.simulate import node_values, replay
 from ppt_jax.scenario.document import Scenario, parse_scenario, to_dict
 
-MOTIFS = tuple(all_motifs())
+# One builder makes all of family S; test_family_s.py has the others.
+MOTIFS = tuple(
+    name for name, motif in all_motifs().items() if motif.family != "S" or name == "sports_p2c1r0"
+)
 CONFIG = AuthorConfig(asides=(0, 2), told=("full", "verbal", "implicit"))
 SEEDS = 20
 CALIBRATED = 60

@@ -48,7 +48,7 @@ def test_every_model_split_kind_and_metric_has_one_row(found: Evaluation) -> Non
     wanted = {
         (m, s, k, x)
         for m in MODELS
-        for s in SPLITS
+        for s in SPLITS[:3]
         for k in (("all", *KINDS) if "+" not in m or m.endswith("+ts") else ("all", "choice"))
         for x in metrics
     }
