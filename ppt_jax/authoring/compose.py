@@ -11,6 +11,7 @@ import numpy as np
 from ppt_jax.authoring.asides import pick_asides
 from ppt_jax.authoring.draft import Draft, Knobs
 from ppt_jax.authoring.genres import Content, tell
+from ppt_jax.authoring.language import refers_back
 from ppt_jax.authoring.motif import Motif
 from ppt_jax.authoring.mutations import mutated_draft
 from ppt_jax.authoring.names import pick_people
@@ -122,8 +123,13 @@ def _arrange(draft: Draft, asides: Sequence[str], domain: str, rng: np.random.Ge
         events = [events[int(i)] for i in rng.permutation(len(events))]
     rules = list(draft.rules)
     for aside in asides:
-        part = rules if rng.random() < 0.4 else events
-        part.insert(int(rng.integers(len(part) + 1)), aside)
+        part, after = (rules, events[:1]) if rng.random() < 0.4 else (events, [])
+        following = [*part, *after]
+        free = [n for n in range(len(part) + 1) if not refers_back("".join(following[n : n + 1]))]
+        if free:
+            part.insert(free[int(rng.integers(len(free)))], aside)
+        else:
+            events.append(aside)
     first, second = pick_people(rng, 2, avoid=frozenset(draft.people))
     return Content(draft.setting, tuple(rules), tuple(events), domain, (first, second))
 

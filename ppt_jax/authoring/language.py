@@ -9,6 +9,10 @@ _WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
 COUNT_WORDS = tuple(_WORDS.split())
 _AN = re.compile(r"(8|11\b|18\b|[aeio]|un(?!i)|u[^ns]|hour|honest|heir)", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(a|A|an|An) (?!in\b|and\b|or\b|to\b|beats?\b)([\w-]+)")
+_BACKWARD = re.compile(
+    r"\b(it|its|they|them|their|that|those|these|this|such|the two|the same|faulty one|ones)\b",
+    re.IGNORECASE,
+)
 _SENTENCE = re.compile(r'[^.!?\n]*(?:\.(?=\d)[^.!?\n]*)*[.!?\n]+["”\')]*|[^.!?\n]+$')
 
 
@@ -42,6 +46,16 @@ def fix_articles(text: str) -> str:
     return _ARTICLE.sub(right, text)
 
 
+def refers_back(text: str) -> bool:
+    """Whether a sentence may need the one before it: a pronoun stands near its beginning.
+
+    Example:
+      >>> refers_back("A score scatters around it by 3."), refers_back("On Monday Ann beat Bo.")
+      (True, False)
+    """
+    return bool(_BACKWARD.search(" ".join(text.split()[:12])))
+
+
 def join_words(words: Sequence[str], last: str = "and") -> str:
     """ "Ann", "Ann and Bo", "Ann, Bo and Cy"."""
     if len(words) < 2:
@@ -52,6 +66,19 @@ def join_words(words: Sequence[str], last: str = "and") -> str:
 def count_word(count: int) -> str:
     """Zero to twelve in words, else digits."""
     return COUNT_WORDS[count] if 0 <= count < len(COUNT_WORDS) else str(count)
+
+
+def counted(amount: str, unit: str) -> str:
+    """An amount with its plural unit, in the singular for 1.
+
+    Example:
+      >>> counted("1", "beats a minute"), counted("12", "weeks")
+      ('1 beat a minute', '12 weeks')
+    """
+    first, *rest = unit.split(" ")
+    if amount == "1" and first.endswith("s") and not first.endswith("ss"):
+        first = first[:-1]
+    return " ".join([amount, first, *rest]).strip()
 
 
 def ordinal(position: int) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from ppt_jax.authoring import wording
 from ppt_jax.authoring.draft import Draft, Knobs, Quantity, as_program
 from ppt_jax.authoring.implied import Implied, implied_amount, implied_chance
-from ppt_jax.authoring.language import fix_articles, number, sentence
+from ppt_jax.authoring.language import counted, fix_articles, number, sentence
 from ppt_jax.authoring.names import pick_people, pick_town
 from ppt_jax.authoring.skins.skin import Skin
 from ppt_jax.authoring.wording import Told
@@ -305,7 +305,11 @@ class Sketch(Generic[SkinT]):
         if missed := self._missed(says, node, index):
             return missed
         value = self._world(node, *index, digits=digits)
-        span = fix_articles(says.format(number(value)))
+        unit = next(row["unit"] for row in self._model if row["name"] == node)
+        text = says.format(number(value))
+        if unit and value == 1:
+            text = re.sub(rf"\b1 {re.escape(unit)}\b", counted("1", unit), text)
+        span = fix_articles(text)
         self._observe(node, index, value, number(value), span)
         return span
 

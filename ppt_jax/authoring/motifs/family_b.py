@@ -134,7 +134,7 @@ def common_cause(s: Sketch[Condition]) -> None:
         last = signs[-1]
         s.ask_chance(chances[-1], f"a check for {last.noun} comes out positive")
         s.ask_yes(last.key, f"Would one find {last.noun} on {k.subject}?")
-    s.ask_chance(chances[0], f"{signs[0].noun} shows up at a later, separate look")
+    s.ask_chance(chances[0], f"a later, separate look shows {signs[0].noun}")
 
 
 def chain(s: Sketch[Fault]) -> None:

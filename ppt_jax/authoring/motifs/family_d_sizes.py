@@ -94,7 +94,7 @@ def mark_recapture(s: Sketch[Wildlife]) -> None:
     for place, (name, size) in enumerate(zip(rounds, sizes, strict=True)):
         span = s.choose(
             (
-                f"in the {name}, {size} were {k.caught}, {{}} of them with a mark",
+                f"on the {name}, {size} were {k.caught}, {{}} of them with a mark",
                 f"the {name} brought {size} {k.animals}, and {{}} of them had a mark",
             )
         )

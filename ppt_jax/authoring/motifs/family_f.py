@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ppt_jax.authoring.language import join_words, number
+from ppt_jax.authoring.language import counted, join_words, number
 from ppt_jax.authoring.motif import Motif
 from ppt_jax.authoring.priors import tell_amount
 from ppt_jax.authoring.sketch import Sketch, reference
@@ -161,7 +161,7 @@ def drift(s: Sketch[Level]) -> None:
     s.in_order = True
     shown = [day for day in days if day == days[0] or not s.maybe(0.2)]
     seen = [s.see(f"{{}} on {day}", "reading", day) for day in shown]
-    s.event(f"it showed, to the nearest whole number, {join_words(seen)}")
+    s.event(f"{k.reader} showed, to the nearest whole number, {join_words(seen)}")
     if last not in shown:
         s.event(f"there is no reading for {last}")
     s.ask_value("level", last, what=f"{k.quantity} on {last}", unit=k.unit)
@@ -221,7 +221,7 @@ def trend_or_noise(s: Sketch[Level]) -> None:
         highest="most rising",
     )  # fmt: skip
     bar = s.number(1, max(1, slope.value), 1)
-    s.ask_yes(f"change > {bar.code}", f"Does it gain more than {bar} {k.unit} a week?")
+    s.ask_yes(f"change > {bar.code}", f"Does it gain more than {counted(str(bar), k.unit)} a week?")
 
 
 PATTERNS = ("early faults", "pure chance", "wear")
