@@ -168,9 +168,8 @@ class Sketch(Generic[SkinT]):
 
     def people(self, count: int) -> list[str]:
         """New people's names."""
-        names = pick_people(self.rng, count, avoid=frozenset((*self._people, self.town)))
-        self._people += names
-        return names
+        self._people += pick_people(self.rng, count, avoid={*self._people, self.town})
+        return self._people[-count:] if count else []
 
     @property
     def place(self) -> str:

@@ -69,7 +69,9 @@ _ALONE = re.compile(
     r"\bindependent(?:ly)? of (?:all|everything)|\bnothing to do with\b|\bby itself\b",
     re.IGNORECASE,
 )
-_SPREAD = re.compile(rf"\bstandard deviation(?: is| was)?(?: of)?{_GAP}{_N}", re.IGNORECASE)
+_SPREAD = re.compile(
+    rf"\bstandard deviation(?: is| was)?(?: of)?{_GAP}{_N}( percent|%)?", re.IGNORECASE
+)
 _VARIANCE = re.compile(rf"\bvariance(?: is| was)?(?: of)?{_GAP}{_N}", re.IGNORECASE)
 
 
@@ -159,7 +161,8 @@ def _node(node: ModelNode) -> Iterator[Finding]:
     if not isinstance(sd, Number):
         return
     spread = [float(match[1]) for match in _SPREAD.finditer(node.says)]
-    if len(spread) == 1 and sd.value not in Values(spread):
+    shares = [float(match[1]) / 100 for match in _SPREAD.finditer(node.says) if match[2]]
+    if len(spread) == 1 and sd.value not in Values([*spread, *shares]):
         yield Finding(
             "c5_numbers",
             f"{node.name} is told with a standard deviation of {spread[0]:g}, has sd={sd.value:g}",
@@ -275,8 +278,11 @@ class _Shape:
 
 
 def _parallel(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
-    """Observations of the same quantity told in the same words mean the same."""
-    seen: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
+    """Observations of the same quantity told in the same words mean the same.
+
+    Those that quote one and the same sentence ("nothing about Ann and Bo") are told together.
+    """
+    seen: dict[tuple[str, tuple[str, ...]], tuple[str, Given]] = {}
     for given in scenario.given:
         starts = index.places(given.says)
         if not starts:
@@ -289,11 +295,10 @@ def _parallel(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
         shape = _shape(given.formula, order, told)
         key = words.casefold(), shape.names
         if key not in seen:
-            seen[key] = shape.text, given.that
-        elif seen[key][0] != shape.text:
-            yield Finding(
-                "c6_parallel", f"{given.that} is told like {seen[key][1]}, but means otherwise"
-            )
+            seen[key] = shape.text, given
+        elif seen[key][0] != shape.text and seen[key][1].says != given.says:
+            other = seen[key][1].that
+            yield Finding("c6_parallel", f"{given.that} is told like {other}, but means otherwise")
 
 
 def _worded(

@@ -14,14 +14,7 @@ from scipy import special, stats
 
 from ppt_jax.authoring.motif import find_motifs
 from ppt_jax.scenario.document import Scenario
-from tests.authoring.test_story_oracles import (
-    _agrees,
-    _amount,
-    _numbers,
-    _scenario,
-    _sentence,
-    _share_grid,
-)
+from tests.authoring import story_reading as reading
 
 SEEDS = 6
 
@@ -41,17 +34,21 @@ def _asks(scenario: Scenario) -> set[str]:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_survey_answers_on_a_grid(seed: int) -> None:
-    scenario = _scenario("survey_answers", seed, entities=(2, 2))
+    scenario = reading.story_of("survey_answers", seed, entities=(2, 2))
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
     (part,) = scenario.members("part")
-    share_S, prior_S = (row[::10] for row in _share_grid(_sentence(story, f"{k.people} of the")))
+    share_S, prior_S = (
+        row[::10] for row in reading.share_grid(reading.sentence(story, f"{k.people} of the"))
+    )
     told = next(
         s for s in _sentences(story) if f"those who {k.want}" in s.lower() or "decides" in s
     )
-    rates = _numbers(told)
+    rates = reading.numbers(told)
     if len(rates) == 1:
         con_C, weights_C = (
-            row[::20] for row in _share_grid(_sentence(story, f"the other {k.people} who"))
+            row[::20]
+            for row in reading.share_grid(reading.sentence(story, f"the other {k.people} who"))
         )
     else:
         con_C, weights_C = np.array([rates[1]]), np.ones(1)
@@ -74,15 +71,16 @@ def test_survey_answers_on_a_grid(seed: int) -> None:
         count, for_it = map(int, found.groups())
         weights = weights * heard**for_it * (1 - heard) ** (count - for_it)
     weights = weights / weights.sum()
-    _agrees(scenario, f"in_favour[{part!r}]", float((weights * share_S[:, None]).sum()))
+    wanted[f"in_favour[{part!r}]"] = float((weights * share_S[:, None]).sum())
     if f"quiet[{part!r}]" in _asks(scenario):
-        _agrees(scenario, f"quiet[{part!r}]", float((weights * quiet).sum()))
+        wanted[f"quiet[{part!r}]"] = float((weights * quiet).sum())
+    reading.agrees(scenario, wanted)
 
 
 def _gap_laws(story: str) -> list[tuple[float, Any]]:
     """Prior chance of each kind of site, and the law of its single gaps as a multiple of usual."""
-    law = _sentence(story, "Single ")
-    numbers = [number for number in _numbers(law) if number != 1]  # "of one stop"
+    law = reading.sentence(story, "Single ")
+    numbers = [number for number in reading.numbers(law) if number != 1]  # "of one stop"
     if "log-normal" in law:
         return [(1.0, stats.lognorm(np.log(numbers[0])))]
     if "exponential" in law:
@@ -90,16 +88,17 @@ def _gap_laws(story: str) -> list[tuple[float, Any]]:
     spreads = [stats.gamma(1 / sd**2, scale=sd**2) for sd in numbers]
     if len(spreads) == 1:
         return [(1.0, spreads[0])]
-    uneven = _numbers(_sentence(story, "uneven."))[0]
+    uneven = reading.numbers(reading.sentence(story, "uneven."))[0]
     return list(zip((uneven, 1 - uneven), spreads, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_inspection_paradox_from_length_weighted_densities(seed: int) -> None:
     """A random moment meets a gap x with density x f(x) / m; the rest r of it has S(r) / m."""
-    scenario = _scenario("inspection_paradox", seed)
+    scenario = reading.story_of("inspection_paradox", seed)
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
-    usual_U, prior_U = _amount(_sentence(story, "across"))
+    usual_U, prior_U = reading.amount_grid(reading.sentence(story, "across"))
     number = r"(\d+(?:\.\d+)?)"
     wholes = re.findall(re.escape(k.whole).replace(r"\{\}", number), story)
     rests = re.findall(re.escape(k.wait).replace(r"\{\}", number), story)
@@ -117,60 +116,69 @@ def test_inspection_paradox_from_length_weighted_densities(seed: int) -> None:
         for x in plains:
             row *= law.pdf(float(x) / usual_U) / usual_U
     weights_LU /= weights_LU.sum()
-    _agrees(scenario, "usual", float(weights_LU.sum(axis=0) @ usual_U))
+    wanted["usual"] = float(weights_LU.sum(axis=0) @ usual_U)
     later = [
         row @ usual_U * law.moment(2) / law.mean() / 2 for row, (_, law) in zip(weights_LU, laws)
     ]
-    _agrees(scenario, "later_rest", float(sum(later)))
+    wanted["later_rest"] = float(sum(later))
     if len(laws) > 1:
-        _agrees(scenario, "uneven", float(weights_LU[0].sum()))
+        wanted["uneven"] = float(weights_LU[0].sum())
+    reading.agrees(scenario, wanted)
 
 
 @pytest.mark.parametrize("seed", range(2 * SEEDS))
 def test_only_big_recorded_by_censoring_and_thinning(seed: int) -> None:
-    scenario = _scenario("only_big_recorded", seed)
+    scenario = reading.story_of("only_big_recorded", seed)
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
-    centre_M, weights_M = _amount(_sentence(story, "he usual", "he mean"))
-    bar = _numbers(_sentence(story, "leave no trace"))[0]
+    centre_M, weights_M = reading.amount_grid(reading.sentence(story, "he usual", "he mean"))
+    bar = reading.numbers(reading.sentence(story, "leave no trace"))[0]
     if "numbered" in story:
-        (factor,) = _numbers(_sentence(story, "Single "))[:1]
+        (factor,) = reading.numbers(reading.sentence(story, "Single "))[:1]
         law = stats.lognorm(np.log(factor), scale=centre_M)
         listed = re.findall(rf"{k.item} \d with (\d+(?:\.\d+)?)", story)
-        (count,) = _numbers(_sentence(story, "numbered").split(f" {k.items} ")[0])
+        (count,) = reading.numbers(reading.sentence(story, "numbered").split(f" {k.items} ")[0])
         for size in listed:
             weights_M = weights_M * law.pdf(float(size))
         weights_M = weights_M * law.cdf(bar) ** (int(count) - len(listed))
         weights_M = weights_M / weights_M.sum()
-        _agrees(scenario, "median", float(weights_M @ centre_M))
-        _agrees(scenario, "next_entered", float(weights_M @ law.sf(bar)))
+        wanted["median"] = float(weights_M @ centre_M)
+        wanted["next_entered"] = float(weights_M @ law.sf(bar))
+        reading.agrees(scenario, wanted)
         return
-    rate_R, rates_R = (row[7::15] for row in _amount(_sentence(story, "he usual number")))
-    count = int(_numbers(_sentence(story, "Entries in"))[0])
-    for size in _numbers(_sentence(story, "Earlier entries"))[1:]:
+    rate_R, rates_R = (
+        row[7::15] for row in reading.amount_grid(reading.sentence(story, "he usual number"))
+    )
+    count = int(reading.numbers(reading.sentence(story, "Entries in"))[0])
+    for size in reading.numbers(reading.sentence(story, "Earlier entries"))[1:]:
         # truncated: the density of a size among those above the bar
         whole = stats.expon(scale=centre_M)
         weights_M = weights_M * whole.pdf(bar + size) / whole.sf(bar)
     seen_M = np.exp(-bar / centre_M)
     weights = weights_M[:, None] * rates_R * stats.poisson.pmf(count, rate_R * seen_M[:, None])
     weights /= weights.sum()
-    _agrees(scenario, "mean", float(weights.sum(axis=1) @ centre_M))
-    _agrees(scenario, "listed_p", float(weights.sum(axis=1) @ seen_M))
-    _agrees(scenario, "missed", float((weights * rate_R * (1 - seen_M[:, None])).sum()))
+    wanted["mean"] = float(weights.sum(axis=1) @ centre_M)
+    wanted["listed_p"] = float(weights.sum(axis=1) @ seen_M)
+    wanted["missed"] = float((weights * rate_R * (1 - seen_M[:, None])).sum())
+    reading.agrees(scenario, wanted)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_survivors_only_by_quadrature(seed: int) -> None:
     """Given the level, pieces are independent: one integral a piece, then one over the level."""
-    scenario = _scenario("survivors_only", seed)
+    scenario = reading.story_of("survivors_only", seed)
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
-    middle, gap, odds = (n for n in _numbers(_sentence(story, "even chance")) if n != 1)
-    noise = _numbers(_sentence(story, "whose result"))[0]
+    middle, gap, odds = (
+        n for n in reading.numbers(reading.sentence(story, "even chance")) if n != 1
+    )
+    noise = reading.numbers(reading.sentence(story, "whose result"))[0]
     if any(node.name == "level" for node in scenario.model):
-        centre, wide = _numbers(_sentence(story, "not known", "uncertain"))
-        (sd,) = _numbers(_sentence(story, "vary normally"))
+        centre, wide = reading.numbers(reading.sentence(story, "not known", "uncertain"))
+        (sd,) = reading.numbers(reading.sentence(story, "vary normally"))
         level_L = stats.norm(centre, wide).ppf((np.arange(200) + 0.5) / 200)
     else:
-        centre, sd = _numbers(_sentence(story, f"The {k.quality} of"))
+        centre, sd = reading.numbers(reading.sentence(story, f"The {k.quality} of"))
         level_L = np.array([centre])
     quality_Q = np.linspace(centre - 120, centre + 120, 2401)
     prior_LQ = stats.norm.pdf(quality_Q, level_L[:, None], sd)
@@ -188,10 +196,11 @@ def test_survivors_only_by_quadrature(seed: int) -> None:
         means[piece] = weights_LQ @ quality_Q / total_L
     joint_L = joint_L / joint_L.sum()
     mean = float(joint_L @ np.mean(list(means.values()), axis=0))
-    _agrees(scenario, "average_quality", mean)
+    wanted["average_quality"] = mean
     for piece in means:
         if f"quality[{piece!r}]" in _asks(scenario):
-            _agrees(scenario, f"quality[{piece!r}]", float(joint_L @ means[piece]))
+            wanted[f"quality[{piece!r}]"] = float(joint_L @ means[piece])
+    reading.agrees(scenario, wanted)
 
 
 def _opened(way: str, own: str, prize: str, boxes: list[str]) -> dict[str, float]:
@@ -208,7 +217,7 @@ def _opened(way: str, own: str, prize: str, boxes: list[str]) -> dict[str, float
 
 
 def _ways(story: str) -> dict[str, float]:
-    told = _sentence(story, "knows where it is", "does not know where it is")
+    told = reading.sentence(story, "knows where it is", "does not know where it is")
     if not told.startswith(("A ", "An ")):
         lone = (
             "guessing"
@@ -218,14 +227,14 @@ def _ways(story: str) -> dict[str, float]:
             else "helpful"
         )
         return {lone: 1.0}
-    odds = _sentence(story, "otherwise")
+    odds = reading.sentence(story, "otherwise")
     names = re.findall(r"(helpful|guessing|teasing|orderly)", odds)
-    chances = _numbers(odds)
+    chances = reading.numbers(odds)
     return dict(zip(names, [*chances, 1 - sum(chances)], strict=True))
 
 
 def _place_prior(story: str, places: list[str]) -> dict[str, float]:
-    favourite = [n for n in _numbers(_sentence(story, "Beforehand")) if 0 < n < 1]
+    favourite = [n for n in reading.numbers(reading.sentence(story, "Beforehand")) if 0 < n < 1]
     if not favourite:
         return dict.fromkeys(places, 1 / len(places))
     rest = (1 - favourite[0]) / (len(places) - 1)
@@ -234,7 +243,8 @@ def _place_prior(story: str, places: list[str]) -> dict[str, float]:
 
 @pytest.mark.parametrize("seed", range(3 * SEEDS))
 def test_host_knows_by_enumeration(seed: int) -> None:
-    scenario = _scenario("host_knows", seed)
+    scenario = reading.story_of("host_knows", seed)
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
     boxes = list(scenario.members("box"))
     prior, ways = _place_prior(story, boxes), _ways(story)
@@ -257,11 +267,12 @@ def test_host_knows_by_enumeration(seed: int) -> None:
     for box in boxes:
         if f"prize == {box!r}" in _asks(scenario):
             posterior = sum(p for (_, where), p in joint.items() if where == box) / total
-            _agrees(scenario, f"prize == {box!r}", posterior)
+            wanted[f"prize == {box!r}"] = posterior
     if len(ways) > 1:
         members = scenario.members("way")
         mean = sum(members.index(way) * p for (way, _), p in joint.items()) / total
-        _agrees(scenario, "host_way", mean)
+        wanted["host_way"] = mean
+    reading.agrees(scenario, wanted)
 
 
 def test_monty_hall_and_his_ignorant_twin() -> None:
@@ -269,7 +280,7 @@ def test_monty_hall_and_his_ignorant_twin() -> None:
     wanted = {"helpful": 2 / 3, "guessing": 1 / 2}
     met = set()
     for seed in range(200):
-        scenario = _scenario("host_knows", seed)
+        scenario = reading.story_of("host_knows", seed)
         boxes, ways = list(scenario.members("box")), _ways(scenario.story)
         fair = len(set(_place_prior(scenario.story, boxes).values())) == 1
         way = next(iter(ways))
@@ -280,7 +291,7 @@ def test_monty_hall_and_his_ignorant_twin() -> None:
         own = re.findall(r"chose the ((?:" + "|".join(boxes) + "))", scenario.story)[0]
         shown = scenario.given[0].that.split("'")[1]
         other = next(box for box in boxes if box not in (own, shown))
-        _agrees(scenario, f"prize == {other!r}", wanted[way])
+        reading.agrees(scenario, {f"prize == {other!r}": wanted[way]})
         met.add(way)
         if met == set(wanted):
             return
@@ -289,13 +300,14 @@ def test_monty_hall_and_his_ignorant_twin() -> None:
 
 @pytest.mark.parametrize("seed", range(2 * SEEDS))
 def test_search_in_places_by_enumeration(seed: int) -> None:
-    scenario = _scenario("search_in_places", seed)
+    scenario = reading.story_of("search_in_places", seed)
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
     places = list(scenario.members("place"))
     prior = _place_prior(story, places)
     label = f"((?:{'|'.join(places)}))"
     if "turns up" in story:
-        hit, false = _numbers(_sentence(story, "turns up"))
+        hit, false = reading.numbers(reading.sentence(story, "turns up"))
         for result, place in re.findall(
             rf"{k.clue} was (found|not found) in the {label}", story, re.I
         ):
@@ -303,16 +315,19 @@ def test_search_in_places_by_enumeration(seed: int) -> None:
                 chance = hit if where == place else false
                 prior[where] *= chance if result == "found" else 1 - chance
     if "Overnight" in story:
-        stay = _numbers(_sentence(story, "Overnight"))[0]
+        stay = reading.numbers(reading.sentence(story, "Overnight"))[0]
         whole = sum(prior.values())
         move = {w: (whole - p) * (1 - stay) / (len(places) - 1) for w, p in prior.items()}
         prior = {where: p * stay + move[where] for where, p in prior.items()}
     if "earlier searches" in story:
-        miss_M, weights_M = _share_grid(_sentence(story, "that overlook"))
+        miss_M, weights_M = reading.share_grid(reading.sentence(story, "that overlook"))
         count, record = re.findall(r"In (\d+) of (\d+) earlier", story)[0]
         weights_M = weights_M * stats.binom.pmf(int(count), int(record), miss_M)
     else:
-        miss_M, weights_M = np.array(_numbers(_sentence(story, "overlook"))[:1]), np.ones(1)
+        miss_M, weights_M = (
+            np.array(reading.numbers(reading.sentence(story, "overlook"))[:1]),
+            np.ones(1),
+        )
     joint = {where: p * weights_M for where, p in prior.items()}
     searched = re.findall(rf"searched the {label} and (found|did not find) it", story)
     assert searched
@@ -323,22 +338,24 @@ def test_search_in_places_by_enumeration(seed: int) -> None:
     total = sum(row.sum() for row in joint.values())
     now = "now" if "Overnight" in story else "where"
     mean = sum(n * joint[place].sum() for n, place in enumerate(places)) / total
-    _agrees(scenario, now, float(mean))
+    wanted[now] = float(mean)
     if "earlier searches" in story:
-        _agrees(scenario, "miss", float(sum(row @ miss_M for row in joint.values()) / total))
+        wanted["miss"] = float(sum(row @ miss_M for row in joint.values()) / total)
+    reading.agrees(scenario, wanted)
 
 
 @pytest.mark.parametrize("seed", range(2 * SEEDS))
 def test_swapped_labels_over_all_orders(seed: int) -> None:
-    scenario = _scenario("swapped_labels", seed)
+    scenario = reading.story_of("swapped_labels", seed)
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
     names = list(scenario.members("content"))
-    mix = _sentence(story, "How many of the").split(":")[1]
-    rates = dict(zip(names, _numbers(mix), strict=True))
+    mix = reading.sentence(story, "How many of the").split(":")[1]
+    rates = dict(zip(names, reading.numbers(mix), strict=True))
     same = tuple(names)
     orders = dict.fromkeys(itertools.permutations(names), 0.0)
-    rule = _sentence(story, "put them back blindly", "swapped one of these")
-    chance = next((n for n in _numbers(rule) if 0 < n < 1), 1.0)
+    rule = reading.sentence(story, "put them back blindly", "swapped one of these")
+    chance = next((n for n in reading.numbers(rule) if 0 < n < 1), 1.0)
     if "swapped" in rule:
         pairs = re.findall(rf"({'|'.join(names)}) with ({'|'.join(names)})", rule)
         for one, other in pairs:
@@ -359,35 +376,37 @@ def test_swapped_labels_over_all_orders(seed: int) -> None:
     for place in range(len(names)):
         if f"rate_{place}" in _asks(scenario):
             mean = sum(p * rates[order[place]] for order, p in orders.items()) / total
-            _agrees(scenario, f"rate_{place}", float(mean))
+            wanted[f"rate_{place}"] = float(mean)
     if "right" in _asks(scenario):
         hits = sum(p * sum(map(str.__eq__, order, same)) for order, p in orders.items())
-        _agrees(scenario, "right", float(hits / total))
+        wanted["right"] = float(hits / total)
     else:
-        _agrees(scenario, "slip != 'no slip'", float(1 - orders[same] / total))
+        wanted["slip != 'no slip'"] = float(1 - orders[same] / total)
+    reading.agrees(scenario, wanted)
 
 
 @pytest.mark.parametrize("seed", range(2 * SEEDS))
 def test_early_stopping_does_not_matter_but_silence_does(seed: int) -> None:
     """Where all tries are told, only hits and misses count; of the best of many, more is known."""
-    scenario = _scenario("early_stopping", seed, entities=(2, 2))
+    scenario = reading.story_of("early_stopping", seed, entities=(2, 2))
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
     (source,) = scenario.members("source")
-    rate_R, weights_R = _share_grid(_sentence(story, "he share of", "the share of"))
+    rate_R, weights_R = reading.share_grid(reading.sentence(story, "he share of", "the share of"))
     hits, misses = 0, 0
     if found := re.search(rf"tried (\d+) {k.items} .*, as planned, and (\d+) {k.worked}", story):
         hits, misses = int(found[2]), int(found[1]) - int(found[2])
     if found := re.search(r"until (\d+) of them", story):
         hits += int(found[1])
-        misses += int(_numbers(_sentence(story, "on the way there"))[0])
+        misses += int(reading.numbers(reading.sentence(story, "on the way there"))[0])
     if "that was the last" in story:
-        told = _sentence(story, "that was the last")
+        told = reading.sentence(story, "that was the last")
         hits += told.count(k.worked)
         misses += told.count("failed")
     weights_R = weights_R * rate_R**hits * (1 - rate_R) ** misses
     if "reports only the best" in story:
-        rule = _sentence(story, "reports only the best")
-        numbers = _numbers(rule)
+        rule = reading.sentence(story, "reports only the best")
+        numbers = reading.numbers(rule)
         several = re.search(r"made (two|three|four) series of (\d+)", rule)
         assert several
         series, size = {"two": 2, "three": 3, "four": 4}[several[1]], int(several[2])
@@ -398,34 +417,38 @@ def test_early_stopping_does_not_matter_but_silence_does(seed: int) -> None:
         one = (1 - picky) * law.pmf(best)
         if "There is" in rule:
             whole = weights_R @ (picky * of_many + one)
-            _agrees(scenario, "picky", float(weights_R @ of_many * picky / whole))
+            wanted["picky"] = float(weights_R @ of_many * picky / whole)
         weights_R = weights_R * (picky * of_many + one)
     rate = f"rate[{source!r}]"
-    _agrees(scenario, rate, float(weights_R @ rate_R / weights_R.sum()))
+    wanted[rate] = float(weights_R @ rate_R / weights_R.sum())
+    reading.agrees(scenario, wanted)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_goal_from_path_step_by_step(seed: int) -> None:
-    scenario = _scenario("goal_from_path", seed)
+    scenario = reading.story_of("goal_from_path", seed)
+    wanted: dict[str, float] = {}
     k, story = _skin(scenario), scenario.story
     goals = list(scenario.members("goal"))
     moves = {"north": (0, 1), "east": (1, 0), "south": (0, -1), "west": (-1, 0)}
     spots = {}
-    seen = _sentence(story, "Seen from").split(k.start)[1]
+    seen = reading.sentence(story, "Seen from").split(k.start)[1]
     for goal in goals:
         part = re.split(r"the (?:" + "|".join(goals) + ")", seen.split(f"the {goal}")[1])[0]
         spots[goal] = np.sum(
             [int(n) * np.array(moves[way]) for n, way in re.findall(r"(\d+) \w+ (\w+)", part)],
             axis=0,
         )
-    told = _sentence(story, "Beforehand these", "that the goal is")
-    top = next((n for n in _numbers(told) if 0 < n < 1), 1 / len(goals))
+    told = reading.sentence(story, "Beforehand these", "that the goal is")
+    top = next((n for n in reading.numbers(told) if 0 < n < 1), 1 / len(goals))
     rest = (1 - top) / (len(goals) - 1)
-    pulls = {pull: 1.0 for pull in _numbers(_sentence(story, "At every")) if pull != 1}
+    pulls = {
+        pull: 1.0 for pull in reading.numbers(reading.sentence(story, "At every")) if pull != 1
+    }
     if len(pulls) == 2:
-        keen = _numbers(_sentence(story, "otherwise"))[0]
+        keen = reading.numbers(reading.sentence(story, "otherwise"))[0]
         pulls = dict(zip(pulls, (keen, 1 - keen), strict=True))
-    path = re.findall(r"north|east|south|west", _sentence(story, "The first"))
+    path = re.findall(r"north|east|south|west", reading.sentence(story, "The first"))
     joint = {}
     for goal, (pull, chance) in itertools.product(goals, pulls.items()):
         like, here = chance * (top if goal == goals[0] else rest), np.zeros(2)
@@ -439,30 +462,32 @@ def test_goal_from_path_step_by_step(seed: int) -> None:
         joint[goal, pull] = like
     total = sum(joint.values())
     mean = sum(goals.index(goal) * p for (goal, _), p in joint.items()) / total
-    _agrees(scenario, "aim", mean)
+    wanted["aim"] = mean
     left = sum(p * np.abs(spots[goal] - here).sum() for (goal, _), p in joint.items()) / total
-    _agrees(scenario, "left", float(left))
+    wanted["left"] = float(left)
     if len(pulls) == 2:
         first = next(iter(pulls))
         keen = sum(p for (_, pull), p in joint.items() if pull == first) / total
-        _agrees(scenario, "keen", keen)
+        wanted["keen"] = keen
+    reading.agrees(scenario, wanted)
 
 
 @pytest.mark.parametrize("seed", range(2 * SEEDS))
 def test_who_knew_over_everything_that_may_have_happened(seed: int) -> None:
-    scenario = _scenario("who_knew", seed)
+    scenario = reading.story_of("who_knew", seed)
+    wanted: dict[str, float] = {}
     story = scenario.story
     people, places = list(scenario.members("person")), list(scenario.members("place"))
     old = re.findall(r"was (?:in|on) the ([\w ]+), not", story)[0]
     new = re.findall(r"moved it to the ([\w ]+?)(?: last night)?\.", story)[0]
-    moved_odds = _numbers(_sentence(story, "moved it to the"))
+    moved_odds = reading.numbers(reading.sentence(story, "moved it to the"))
     moved_chance = moved_odds[0] if moved_odds else 1.0
-    there = _numbers(_sentence(story, "of being there"))[0]
-    sure = next(n for n in _numbers(_sentence(story, "Whoever points")) if n < 1)
+    there = reading.numbers(reading.sentence(story, "of being there"))[0]
+    sure = next(n for n in reading.numbers(reading.sentence(story, "Whoever points")) if n < 1)
     teller, hearer, tells = "", "", 0.0
     if found := re.search(r"If (\w+) was there, (\w+) heard it all from", story):
         teller, hearer = found.groups()
-        tells = _numbers(_sentence(story, "heard it all"))[0]
+        tells = reading.numbers(reading.sentence(story, "heard it all"))[0]
     acts = re.findall(r"(\w+) (?:wanted [\w ]+ and set off for|pointed to) the ([\w ]+)\.", story)
     assert len(acts) == len(scenario.given)
     total, knowing, was_there = 0.0, dict.fromkeys(people, 0.0), dict.fromkeys(people, 0.0)
@@ -485,8 +510,9 @@ def test_who_knew_over_everything_that_may_have_happened(seed: int) -> None:
             was_there[who] += like * at[who]
     for who in people:
         if f"there[{who!r}]" in _asks(scenario):
-            _agrees(scenario, f"there[{who!r}]", was_there[who] / total)
+            wanted[f"there[{who!r}]"] = was_there[who] / total
         if f"aware[{who!r}]" in _asks(scenario):
-            _agrees(scenario, f"aware[{who!r}]", knowing[who] / total)
+            wanted[f"aware[{who!r}]"] = knowing[who] / total
     if "moved" in _asks(scenario):
-        _agrees(scenario, "moved", moved_mass / total)
+        wanted["moved"] = moved_mass / total
+    reading.agrees(scenario, wanted)

@@ -16,14 +16,13 @@ from typing import Any
 
 from ppt_jax.authoring.backends.protocol import Backend, BudgetReached
 from ppt_jax.authoring.corpus import describe, read_files
-from ppt_jax.authoring.llm.config import STAGES, LLMAuthorConfig
+from ppt_jax.authoring.llm.config import STAGES, WRITTEN_SPLITS, LLMAuthorConfig
 from ppt_jax.authoring.llm.conversation import Asking, Tried
 from ppt_jax.authoring.llm.keep import Keeper
 from ppt_jax.authoring.llm.plan import StoryPlan, next_attempt, plan_split
 from ppt_jax.authoring.llm.prompts import prompt_version
 from ppt_jax.authoring.llm.schedule import run_together
 from ppt_jax.authoring.llm.stages import Refused, Written, usage, write_story
-from ppt_jax.authoring.splits import SPLITS
 from ppt_jax.errors import UserError
 from ppt_jax.progress import Progress
 from ppt_jax.scenario.document import to_dict
@@ -120,7 +119,7 @@ def _settings(config: LLMAuthorConfig) -> Row:
 
 def _shards(config: LLMAuthorConfig) -> list[_Shard]:
     shards = []
-    for split in SPLITS:
+    for split in WRITTEN_SPLITS:
         plans = plan_split(config, split)
         count = min(config.shards, len(plans))
         bounds = [len(plans) * number // max(count, 1) for number in range(count + 1)]
@@ -188,7 +187,7 @@ def _write(
     out: pathlib.Path,
 ) -> None:
     """Writes shards in order; what is kept is decided in the order of the plans."""
-    sizes = {split: config.size(split) for split in SPLITS}
+    sizes = {split: config.size(split) for split in WRITTEN_SPLITS}
     keeper = Keeper(config.novelty, config.max_structure_share, sizes)
     for shard in shards:
         path = out / "scenarios" / shard.name
@@ -252,7 +251,7 @@ def _summary(config: LLMAuthorConfig, shards: Sequence[_Shard], out: pathlib.Pat
     kept = [row for rows in files.splits.values() for row in rows]
     summary = {
         "author": "llm",
-        "wanted": {split: config.size(split) for split in SPLITS},
+        "wanted": {split: config.size(split) for split in WRITTEN_SPLITS},
         **describe(files),
         "requests": _requests(kept, rejects),
         "agreement": _agreement(kept),

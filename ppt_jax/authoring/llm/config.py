@@ -15,6 +15,8 @@ from ppt_jax.errors import UserError
 
 Stage = Literal["imagine", "formalise", "tell", "rebuild"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+WRITTEN_SPLITS = tuple(s for s in SPLITS if s not in ("held_out_skins", "held_out_structures"))
+"""Splits by motif and family; stories of a language model have no skins to hold out."""
 EVIDENCE = ("simulated", "chosen")
 
 
@@ -141,7 +143,7 @@ class LLMAuthorConfig:
         if self.evidence not in EVIDENCE:
             raise UserError(f"evidence: {self.evidence!r} is none of {', '.join(EVIDENCE)}")
         floors = {"programs_per_story": 1, "attempts": 1, "shards": 1, "in_flight": 1, "worlds": 1}
-        floors |= {"repairs": 0, "retries": 0, **{f"{split}_size": 0 for split in SPLITS}}
+        floors |= {"repairs": 0, "retries": 0, **{f"{split}_size": 0 for split in WRITTEN_SPLITS}}
         for field, floor in floors.items():
             if getattr(self, field) < floor:
                 raise UserError(f"{field}: {getattr(self, field)} is below {floor}")

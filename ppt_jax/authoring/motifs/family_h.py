@@ -156,7 +156,11 @@ def _sift_a_known_number(s: Sketch[Register]) -> None:
     expr = f"lognormal(median=median, spread=log({factor.code}))"
     s.draw("size", expr, per="case", unit=k.unit, says=law)
     s.draw("next_size", expr, unit=k.unit)
-    s.let("average_size", "average(size[case], case)", unit=k.unit)
+    cases = s.event(
+        f"last {k.period} {count_word(len(names))} {k.items} {k.came}, numbered from {names[0]} to"
+        f" {names[-1]}"
+    )
+    s.let("average_size", "average(size[case], case)", unit=k.unit, says=cases)
     bar, says = _tell_bar(s, middle, f"with their {k.size}")
     s.let("entered", f"size[case] > {bar.code}", per="case", says=says)
     s.let("next_entered", f"next_size > {bar.code}")
@@ -165,10 +169,6 @@ def _sift_a_known_number(s: Sketch[Register]) -> None:
     listed = [name for name in names if s.value("size", name) > bar.value]
     missing = [name for name in names if name not in listed]
     s.in_order = True
-    s.event(
-        f"last {k.period} {count_word(len(names))} {k.items} {k.came}, numbered from {names[0]} to"
-        f" {names[-1]}"
-    )
     if listed:
         spans = [s.see(f"{n} with {{}} {k.unit}", "size", n, digits=digits) for n in listed]
         s.event(f"{k.book} has {join_words(spans)}")

@@ -58,10 +58,10 @@ def _tell_place(
 
 
 _WAYS = {
-    "helpful": "knows where it is and {opens} a wrong one that was not chosen",
-    "guessing": "does not know where it is and {opens} any one that was not chosen",
-    "teasing": "knows where it is and {opens} the right one, unless it was chosen, else any other",
-    "orderly": "knows where it is and {opens} the first wrong one on the list that was not chosen",
+    "helpful": "knows where it is and {opens} a wrong one that is not chosen",
+    "guessing": "does not know where it is and {opens} any one that is not chosen",
+    "teasing": "knows where it is and {opens} the right one, unless it is chosen, else any other",
+    "orderly": "knows where it is and {opens} the first wrong one on the list that is not chosen",
 }
 """What a host may do once a guest has chosen."""
 
@@ -80,7 +80,7 @@ _MIXES = (
 
 
 def _tell_ways(s: Sketch[Host], host: str, ways: Sequence[str]) -> str:
-    """Declares how the host goes about it; returns the sentence of a lone way."""
+    """Declares how the host goes about it; returns the sentence that tells the ways."""
     k = s.skin
     told = {way: text.format(opens=k.opens) for way, text in _WAYS.items()}
     ties = "where several would do, all are equally likely"
@@ -99,15 +99,12 @@ def _tell_ways(s: Sketch[Host], host: str, ways: Sequence[str]) -> str:
     codes = [part.code for part in parts]
     weights = ", ".join([*codes, "-".join(("1", *codes))])
     s.draw("host_way", f"pick(way, weights=[{weights}])", says=says)
-    for way in ways:
-        s.rule(f"A {way} {k.host} {told[way]}")
-    s.rule(ties)
-    return ""
+    return s.rule("; ".join([*(f"a {way} {k.host} {told[way]}" for way in ways), ties]))
 
 
 def _play(
     s: Sketch[Host], tag: str, own: str, boxes: list[str], prior: _Prior,
-    ways: Sequence[str], lone: str,
+    ways: Sequence[str], manner: str,
 ) -> None:  # fmt: skip
     """Declares one round: where the prize is, and what is opened once `own` was chosen."""
     prize = f"prize{tag}"
@@ -121,7 +118,7 @@ def _play(
     }
     s.draw(prize, prior.expr, says=prior.says)
     may = _by_member("host_way", {way: f"({open_it[way]})" for way in ways})
-    s.let(f"may{tag}", may, per="box", says=lone)
+    s.let(f"may{tag}", may, per="box", says=manner)
     weights = ", ".join(reference(f"may{tag}", box) for box in boxes)
     s.draw(f"opened{tag}", f"pick(box, weights=[{weights}])")
 
@@ -145,15 +142,15 @@ def host_knows(s: Sketch[Host]) -> None:
     ways = s.choose(_MIXES)[: 3 if s.maybe(0.6) else 1]
     even = len(ways) > 1 or s.maybe()
     prior = _tell_place(s, "box", boxes, k.boxes, k.where, even=even)
-    lone = _tell_ways(s, host, ways)
+    manner = _tell_ways(s, host, ways)
     earlier = int(len(ways) == 2 and len(boxes) == 3 and s.maybe(0.3))
     if earlier:
         s.rule(f"It is hidden anew in every round, and {host} never changes")
     picks = [s.choose(boxes) for _ in range(earlier + 1)]
     for number, own in enumerate(picks[1:], start=1):
-        _play(s, f"_{number}", own, boxes, prior, ways, lone)
+        _play(s, f"_{number}", own, boxes, prior, ways, manner)
     own = picks[0]
-    _play(s, "", own, boxes, prior, ways, lone)
+    _play(s, "", own, boxes, prior, ways, manner)
     s.simulate()
     s.in_order = True
     for number, chosen in enumerate(picks[1:], start=1):
@@ -174,8 +171,8 @@ def host_knows(s: Sketch[Host]) -> None:
     s.ask_yes(f"prize == {other!r}", f"Is {k.prize} {k.where} the {other}?")
     if len(ways) > 1:
         s.ask_which("host_way", of="way", question=f"What kind of {k.host} is {host}?")
-    if "guessing" in ways and len(ways) > 1:
-        chance = {"helpful": "0", "guessing": f"1/{len(boxes) - 1}", "teasing": "1", "orderly": "0"}
+    if "guessing" in ways and len(ways) > 1 and len(boxes) == 3:
+        chance = {"helpful": "0", "guessing": "1/2", "teasing": "1", "orderly": "0"}
         s.ask_chance(
             _by_member("host_way", {way: chance[way] for way in ways}),
             f"{host} {k.opens} the right {k.box} in a new round in which a wrong one was chosen",
