@@ -94,7 +94,7 @@ def test_programs_of_every_motif_are_read() -> None:
 
 
 def shapes(scenario: Scenario) -> list[tuple[str, int]]:
-    """Kinds and numbers of axes of all nodes but formulas of constants, which are read as values."""
+    """Kinds and numbers of axes of all nodes but formulas of constants, read as values."""
     kept = [n for n in scenario.model if n.kind == "draw" or depends(n)]
     return [(n.kind, len(n.per)) for n in kept]
 
