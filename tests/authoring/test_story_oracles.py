@@ -136,7 +136,8 @@ def test_copied_witnesses_by_enumeration(seed: int) -> None:
     prior = np.full(len(options), 1 / len(options))
     if favourite is not None:
         prior = np.full(len(options), (1 - favourite) / (len(options) - 1))
-        prior[0] = favourite
+        named = [f"the answer is {option};" in prior_rule for option in options]
+        prior[named.index(True)] = favourite
     right = numbers(sentence(scenario.story, "looks for themselves"))[0]
     copies = numbers(sentence(scenario.story, "spoke first"))[0]
     reports = [options.index(given.that.split("'")[1]) for given in scenario.given]

@@ -181,13 +181,13 @@ def _truth_prior(s: Sketch[Account], options: list[str]) -> None:
         )
         s.draw("truth", "pick(option)", says=says)
         return
-    favourite = s.chance(0.4, 0.65)
+    favourite, likely = s.chance(0.4, 0.65), s.choose(options)
     says = s.rule(
-        f"Beforehand there is {favourite.chance()} that the answer is {options[0]}; the other"
+        f"Beforehand there is {favourite.chance()} that the answer is {likely}; the other"
         f" {count_word(len(options) - 1)} are equally likely"
     )
     rest = f"(1-{favourite.code})/{len(options) - 1}"
-    weights = ", ".join([favourite.code] + [rest] * (len(options) - 1))
+    weights = ", ".join(favourite.code if option == likely else rest for option in options)
     s.draw("truth", f"pick(option, weights=[{weights}])", says=says)
 
 
