@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 
@@ -31,7 +33,7 @@ _TOWN_TAIL = _words(
 
 
 def pick_people(
-    rng: np.random.Generator, count: int, *, avoid: frozenset[str] = frozenset()
+    rng: np.random.Generator, count: int, *, avoid: Collection[str] = frozenset()
 ) -> list[str]:
     """Distinct names in random order, about half of them built from syllables."""
     names: list[str] = []
