@@ -5,7 +5,18 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator
 
-from ppt_jax.scenario.expression import Binary, Expr, Number, Unary, children
+from ppt_jax.scenario.document import Scenario
+from ppt_jax.scenario.expression import (
+    Binary,
+    Expr,
+    Index,
+    Name,
+    Number,
+    Prev,
+    Unary,
+    children,
+    walk,
+)
 
 STRUCTURE = (0.0, 1.0, 2.0)  # complements and squares need not be told
 
@@ -27,6 +38,25 @@ def constants(expr: Expr) -> Iterator[float]:
     else:
         for child in children(expr):
             yield from constants(child)
+
+
+def used_nodes(scenario: Scenario) -> set[str]:
+    """Names of the nodes on which some observation or question depends."""
+    above = {node.name: names_in(node.formula) - {node.name} for node in scenario.model}
+    roots = [given.formula for given in scenario.given] + [ask.formula for ask in scenario.ask]
+    waiting = [name for root in roots for name in names_in(root)]
+    used = set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in above and name not in used:
+            used.add(name)
+            waiting += above[name]
+    return used
+
+
+def names_in(expr: Expr) -> set[str]:
+    """Names of nodes (and index variables) in a formula."""
+    return {part.name for part in walk(expr) if isinstance(part, Name | Index | Prev)}
 
 
 def _whole(expr: Expr) -> float:

@@ -7,6 +7,7 @@ the number of an observation, the names in it, two observations told alike, "abo
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import re
@@ -15,12 +16,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ppt_jax.authoring.findings import Finding
-from ppt_jax.authoring.program_numbers import STRUCTURE, Values, constants
+from ppt_jax.authoring.program_numbers import (
+    STRUCTURE,
+    Values,
+    constants,
+    names_in,
+    used_nodes,
+)
 from ppt_jax.authoring.story_index import Place, StoryIndex, find_labels, masked
 from ppt_jax.authoring.units import told_otherwise
 from ppt_jax.authoring.wording import read_numbers
 from ppt_jax.scenario.document import Ask, Given, ModelNode, Scenario, observed_draw
 from ppt_jax.scenario.expression import (
+    Binary,
     Compare,
     Draw,
     Expr,
@@ -28,14 +36,13 @@ from ppt_jax.scenario.expression import (
     Label,
     Name,
     Number,
-    Prev,
     Unary,
     children,
     print_expression,
     walk,
 )
 
-_N = r"(-?\d+(?:\.\d+)?)"
+_N = r"(-?\d+(?:\.\d+)?|half\b)"
 _GAP = r"(?: (?:a|an|the|about|roughly|some|only|just|than|that|of))*? "
 _MORE = (
     r"(?:more|greater|higher|longer|larger|bigger|later|older|heavier|warmer|taller|further|"
@@ -55,9 +62,10 @@ _BOUNDS = (
     (re.compile(rf"(?<![\w.]){_N}(?: [a-z]+)? or more\b", re.IGNORECASE), ">="),
     (re.compile(rf"(?<![\w.]){_N}(?: [a-z]+)? or (?:less|fewer)\b", re.IGNORECASE), "<="),
 )
+_PERCENT = re.compile(r" ?%| percent(?:age)?\b")
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _GREATER = re.compile(
-    r"\b(?:stronger|faster|higher|better|larger|greater|bigger|older|taller|heavier|longer|more)\b",
+    r"\b(?:stronger|higher|larger|greater|bigger|older|taller|heavier|longer|more)\b",
     re.IGNORECASE,
 )
 _LESSER = re.compile(
@@ -69,9 +77,8 @@ _ALONE = re.compile(
     r"\bindependent(?:ly)? of (?:all|everything)|\bnothing to do with\b|\bby itself\b",
     re.IGNORECASE,
 )
-_SPREAD = re.compile(
-    rf"\bstandard deviation(?: is| was)?(?: of)?{_GAP}{_N}( percent|%)?", re.IGNORECASE
-)
+_SEVERAL = re.compile(r"\b(?:both|all|each|every|two|three|four|twice|again)\b", re.IGNORECASE)
+_SPREAD = re.compile(rf"\bstandard deviation(?: is| was)?(?: of)?{_GAP}{_N}", re.IGNORECASE)
 _VARIANCE = re.compile(rf"\bvariance(?: is| was)?(?: of)?{_GAP}{_N}", re.IGNORECASE)
 
 
@@ -160,36 +167,31 @@ def _node(node: ModelNode) -> Iterator[Finding]:
     sd = dict(draw.args)["sd"]
     if not isinstance(sd, Number):
         return
-    spread = [float(match[1]) for match in _SPREAD.finditer(node.says)]
-    shares = [float(match[1]) / 100 for match in _SPREAD.finditer(node.says) if match[2]]
-    if len(spread) == 1 and sd.value not in Values([*spread, *shares]):
+    spread = list(_told(_SPREAD, node.says))
+    if len(spread) == 1 and sd.value not in Values(spread):
         yield Finding(
             "c5_numbers",
             f"{node.name} is told with a standard deviation of {spread[0]:g}, has sd={sd.value:g}",
         )
-    variance = [float(match[1]) for match in _VARIANCE.finditer(node.says)]
+    variance = list(_told(_VARIANCE, node.says))
     if len(variance) == 1 and sd.value in Values(variance) and sd.value not in STRUCTURE:
         yield Finding("c5_numbers", f"{node.name} has its variance {sd.value:g} as sd")
 
 
+def _told(pattern: re.Pattern[str], text: str) -> Iterator[float]:
+    return map(_value, pattern.finditer(text))
+
+
+def _value(match: re.Match[str]) -> float:
+    """The number of a match's first group, "half" and percentages included."""
+    value = 0.5 if match[1].lower() == "half" else float(match[1])
+    return value / 100 if _PERCENT.match(match.string, match.end(1)) else value
+
+
 def _unused(scenario: Scenario) -> Iterator[Finding]:
     """A cause that the story tells bears on some question or observation."""
-    above = {
-        node.name: {
-            part.name
-            for part in walk(node.formula)
-            if isinstance(part, Name | Index | Prev) and part.name != node.name
-        }
-        for node in scenario.model
-    }
-    roots = [given.formula for given in scenario.given] + [ask.formula for ask in scenario.ask]
-    waiting = [p.name for root in roots for p in walk(root) if isinstance(p, Name | Index)]
-    used = set[str]()
-    while waiting:
-        name = waiting.pop()
-        if name in above and name not in used:
-            used.add(name)
-            waiting += above[name]
+    above = {node.name: names_in(node.formula) - {node.name} for node in scenario.model}
+    used = used_nodes(scenario)
     parents = set[str]().union(*above.values())
     for node in scenario.model:
         # what follows from other nodes may be left open, and what only such a node needs
@@ -280,12 +282,13 @@ class _Shape:
 def _parallel(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
     """Observations of the same quantity told in the same words mean the same.
 
-    Those that quote one and the same sentence ("nothing about Ann and Bo") are told together.
+    Words that tell several observations at once say nothing about each.
     """
-    seen: dict[tuple[str, tuple[str, ...]], tuple[str, Given]] = {}
+    quoted = collections.Counter(given.says for given in scenario.given)
+    seen: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
     for given in scenario.given:
         starts = index.places(given.says)
-        if not starts:
+        if not starts or quoted[given.says] > 1:
             continue
         start, end = starts[0], starts[0] + len(given.says)
         places = index.labels_in(start, end)
@@ -295,10 +298,11 @@ def _parallel(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
         shape = _shape(given.formula, order, told)
         key = words.casefold(), shape.names
         if key not in seen:
-            seen[key] = shape.text, given
-        elif seen[key][0] != shape.text and seen[key][1].says != given.says:
-            other = seen[key][1].that
-            yield Finding("c6_parallel", f"{given.that} is told like {other}, but means otherwise")
+            seen[key] = shape.text, given.that
+        elif seen[key][0] != shape.text:
+            yield Finding(
+                "c6_parallel", f"{given.that} is told like {seen[key][1]}, but means otherwise"
+            )
 
 
 def _worded(
@@ -336,14 +340,25 @@ def _shape(formula: Expr, order: list[str], told: Values) -> _Shape:
 
 
 def _twice(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
-    """Soft evidence is entered as often as the story tells it."""
-    counts: dict[tuple[str, str], int] = {}
+    """Evidence is entered as often as the story tells it.
+
+    The same soft comparison, or two draws alike in formula and value, quote the same words, and
+    nothing in these speaks of several.
+    """
+    nodes = {node.name: node for node in scenario.model}
+    entered: dict[tuple[str, str], list[str]] = {}
     for given in scenario.given:
-        key = print_expression(given.formula), given.says
-        counts[key] = counts.get(key, 0) + 1
-    for (that, says), count in counts.items():
-        if count > 1 and count > len(index.places(says)):
-            yield Finding("c8_influence", f"{that} is entered {count} times, told fewer times")
+        seen = given.formula.left if isinstance(given.formula, Compare) else None
+        what = print_expression(given.formula)
+        if isinstance(seen, Name) and observed_draw(scenario, given.formula) is not None:
+            assert isinstance(given.formula, Compare)
+            value = print_expression(given.formula.right)
+            what = f"{print_expression(nodes[seen.name].formula)} == {value}"
+        if not _SEVERAL.search(given.says):
+            entered.setdefault((what, given.says), []).append(given.that)
+    for (_, says), those in entered.items():
+        if len(those) > max(len(index.places(says)), 1):
+            yield Finding("c8_influence", f"{says!r} is entered {len(those)} times: {those[:4]}")
 
 
 # -- bounds, questions ---------------------------------------------------------------------------
@@ -355,9 +370,11 @@ def _bound(scenario: Scenario, formula: Expr, text: str, where: str) -> Iterator
         return
     sides = (formula.left, formula.right)
     for quantity, bound, op in ((*sides, formula.op), (*sides[::-1], _TURNED[formula.op])):
-        value = next(constants(bound), None)
-        if value is None or not isinstance(bound, Number | Unary) or isinstance(quantity, Number):
+        found = list(constants(bound))
+        plain = all(isinstance(part, Number | Unary | Binary) for part in walk(bound))
+        if len(found) != 1 or not plain or isinstance(quantity, Number):
             continue
+        value = found[0]
         said = {sign for number, sign in _bounds(text) if number in Values([value])}
         if len(said) != 1:
             continue
@@ -376,7 +393,7 @@ def _bounds(text: str) -> Iterator[tuple[float, str]]:
         for match in pattern.finditer(text):
             if match.start(1) not in taken:
                 taken.add(match.start(1))
-                yield float(match[1]), sign
+                yield _value(match), sign
 
 
 def _is_whole(scenario: Scenario, quantity: Expr) -> bool:
@@ -412,6 +429,8 @@ def _ask_direction(scenario: Scenario, ask: Ask) -> Iterator[Finding]:
 def _ask_options(ask: Ask) -> Iterator[Finding]:
     """The second option of ``a > b`` is the one of `a` where "stronger" is asked for."""
     formula = ask.formula
+    if tuple(option.casefold() for option in ask.options) == ("yes", "no"):
+        yield Finding("c7_labels", f"{ask.id}: the first option stands for false, so it is 'no'")
     if ask.kind != "choice" or not isinstance(formula, Compare) or len(ask.options) != 2:
         return
     if formula.op not in _TURNED or _LESSER.search(ask.text) or not _GREATER.search(ask.text):

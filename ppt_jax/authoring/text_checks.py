@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 
 from ppt_jax.authoring.findings import Finding
-from ppt_jax.authoring.program_numbers import STRUCTURE, Values, constants
+from ppt_jax.authoring.program_numbers import STRUCTURE, Values, constants, used_nodes
 from ppt_jax.authoring.story_index import StoryIndex, find_labels
 from ppt_jax.authoring.telling_checks import check_telling
-from ppt_jax.authoring.wording import read_numbers
+from ppt_jax.authoring.wording import NUMBER, number_value, read_numbers
 from ppt_jax.scenario.document import ModelNode, Scenario
 from ppt_jax.scenario.expression import Expr, Label, walk
 
@@ -28,18 +28,28 @@ _IRREGULAR = (
     r"spoke|woke|wrote|chose|felt|slept|led|sat|spent|brought|thought|caught|built|"
     r"lit"
 )
-_PAST = re.compile(rf"\b(?:[a-z]{{2,}}ed|{_IRREGULAR})\b")
+_NO_VERB = (
+    r"(?!(?:hundred|kindred|hatred|sacred|naked|wicked|rugged|sled|shed|shred)\b)"  # nor speed
+)
+_PAST = re.compile(rf"\b(?:{_NO_VERB}[a-z]+[a-df-z]ed|agreed|freed|{_IRREGULAR})\b")
 # After these an -ed word is no past tense; with a modal the sentence is a rule.
 _PASSIVE = re.compile(
     r"\b(?:is|are|be|been|being|gets?|has|have)\s+(?:not\s+|never\s+|always\s+|all\s+|both\s+)?"
     r"[a-z]+\b"
 )
-_RULE = re.compile(r"\b(?:may|might|can|could|will|would|must|should|if|whenever)\b", re.IGNORECASE)
-_CLAUSE = re.compile(  # of a sentence about the telling itself: "here is what came in"
-    r"\b(?:what|which|that (?:i|you|we|they|he|she|it))\b[^,.;:]*", re.IGNORECASE
+_RULE = re.compile(
+    r"\b(?:may|might|can|could|will|would|must|should|if|unless|whenever)\b", re.IGNORECASE
+)
+_CLAUSE = re.compile(  # "here is what came in", "one that was not chosen"
+    r"\b(?:what|which|who|that (?:i|you|we|they|he|she|it|was|were|had|did))\b[^,.;:]*",
+    re.IGNORECASE,
+)
+_SHARE = re.compile(
+    rf"\b({NUMBER})(?: [a-z]+)? (?:of(?: the)?|in|out of)(?: every)? ({NUMBER})\b",
+    re.IGNORECASE,
 )
 _UNSEEN = re.compile(  # says what is missing, so it needs no claim
-    r"\W*(?:\w+: )?(?:(?:nobody|no one)\s+[a-z]+ed|"
+    r"\W*(?:[^:\n]{0,40}: )?(?:(?:nobody|no one)\s+[a-z]+ed|"
     r"there (?:is|was) no (?:reading|count|measurement|record|entry|note|figure)|"
     r"one (?:reading|count|measurement|record|entry|note|figure|line|page) "
     r"(?:cannot be read|is lost|is missing|was lost|was left blank|was torn))\b",
@@ -84,7 +94,8 @@ def _check_numbers(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
     """Every number of the program stands in the story, and every number there in the program.
 
     0, 1 and 2 are structure (complements, squares); sizes of sets and of the evidence may be told.
-    At told-level "implicit" the numbers of draws that are told without any number may be untold.
+    At told-level "implicit" the numbers of draws that are told without any number may be untold;
+    those of nodes that nothing depends on may stand in an aside.
     """
     implied = Values(
         value
@@ -93,19 +104,40 @@ def _check_numbers(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
         for value in constants(node.formula)
     )
     program = Values(value for expr in _formulas(scenario) for value in constants(expr))
-    told = Values(reading.value for reading in index.readings)
-    known = told
+    read = [reading.value for reading in index.readings]
+    shares, parts = _shares(index.text, program)
+    told = Values(value for value in read if value not in parts)
+    known = Values([*read, *shares])
     if scenario.told == "verbal":
         words = read_numbers(index.text, verbal=True)
-        known = Values([*told, *(reading.value for reading in words)])
+        known = Values([*known, *(reading.value for reading in words)])
+    used = used_nodes(scenario)
+    unused = [node.formula for node in scenario.model if node.name not in used]
+    beside = Values(r.value for aside in scenario.asides for r in read_numbers(aside))
+    aside = Values(v for expr in unused for v in constants(expr) if v in beside)
     for value in program:
-        if value not in STRUCTURE and value not in known and value not in implied:
+        if value not in STRUCTURE and not any(value in one for one in (known, implied, aside)):
             yield Finding("c5_numbers", f"{value:g} is in the program, not in the story")
     structure = {*STRUCTURE, float(len(scenario.given))}
     structure |= {float(len(named.members)) for named in scenario.sets}
     for value in told:
-        if value not in structure and value not in program:
+        taken_off = value < 0 and -value in program  # told as -0.2, entered as 0 - 0.2
+        if value not in structure and value not in program and not taken_off:
             yield Finding("c5_numbers", f"{value:g} is in the story, not in the program")
+
+
+def _shares(text: str, program: Values) -> tuple[list[float], Values]:
+    """Shares of the program that the text tells with a noun or "of", and the numbers they use up.
+
+    "1 batch in 10" or "85 of 100" may be a share as well as two counts; which, the program says.
+    """
+    shares, parts = list[float](), list[float]()
+    for match in _SHARE.finditer(text):
+        top, bottom = (number_value(match[group]) for group in (1, 2))
+        if 0 < top <= bottom and top / bottom in program:
+            shares.append(top / bottom)
+            parts += [value for value in (top, bottom) if value not in program]
+    return shares, Values(parts)
 
 
 def told_implicitly(node: ModelNode) -> bool:
@@ -158,8 +190,9 @@ def _check_coverage(scenario: Scenario, index: StoryIndex) -> Iterator[Finding]:
             continue
         part = scenario.story[start:end]
         numbers = [r for r in index.numbers_in(start, end) if r.value not in counts]
-        again = not new and len(named) > (0 if begun else 1)
-        event = begun and _is_event(part)
+        proper = begun and any(label[:1].isupper() for label in named)
+        again = not new and (len(named) > 1 or proper)
+        event = begun and not new and _is_event(part)
         if numbers or ((again or event) and not _UNSEEN.match(part)):
             yield Finding("coverage", f"no node, observation or aside claims {part[:200]!r}")
 

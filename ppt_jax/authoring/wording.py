@@ -255,9 +255,10 @@ class Reading:
 
 
 _WORD_VALUES = {word: float(index) for index, word in enumerate(COUNT_WORDS)}
-_N = r"(?:\d+(?:\.\d+)?|" + "|".join(COUNT_WORDS) + ")"
+NUMBER = r"(?:\d++(?:\.\d++)?+|" + "|".join(COUNT_WORDS) + ")"
+"""A number in digits, or in words up to twelve, as a regular expression; see `number_value`."""
 _RATIO = re.compile(
-    rf"\b({_N})(?:-in-| (?:times? )?(?:in|out of)(?: every)? )({_N})\b", re.IGNORECASE
+    rf"\b({NUMBER})(?:-in-| (?:times? )?(?:in|out of)(?: every)? )({NUMBER})\b", re.IGNORECASE
 )
 _PERCENT = re.compile(r"(?<!\d)(\d++(?:\.\d++)?+)(?: percent(?:age points?)?\b|%)", re.IGNORECASE)
 _MINUS = re.compile(r"(?:(?<![\w.])-|\bminus )(\d+(?:\.\d+)?)", re.IGNORECASE)
@@ -280,7 +281,8 @@ _VERBAL_WORDS = {
 }
 
 
-def _value(text: str) -> float:
+def number_value(text: str) -> float:
+    """The value of a match of `NUMBER`."""
     return _WORD_VALUES.get(text.lower(), float("nan")) if text[0].isalpha() else float(text)
 
 
@@ -312,7 +314,7 @@ def read_numbers(text: str, *, verbal: bool = False) -> list[Reading]:
             for match in re.finditer(rf"\b{re.escape(words)}\b", lowered):
                 claim(match, value)
     for match in _RATIO.finditer(text):
-        top, bottom = _value(match[1]), _value(match[2])
+        top, bottom = number_value(match[1]), number_value(match[2])
         if bottom and top <= bottom:
             claim(match, top / bottom)
     for match in _PERCENT.finditer(text):
@@ -324,7 +326,7 @@ def read_numbers(text: str, *, verbal: bool = False) -> list[Reading]:
     for match in _FACTOR.finditer(text):
         claim(match, _FACTORS[match[0].lower()])
     for match in _WORD.finditer(text):
-        claim(match, _value(match[0]))
+        claim(match, number_value(match[0]))
     return sorted(found, key=lambda reading: reading.start)
 
 
