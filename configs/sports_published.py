@@ -17,6 +17,7 @@ from configs.posttrain import recipe
 from configs.sections import section
 from ppt_jax.authoring.author import AuthorConfig
 from ppt_jax.authoring.schedules import GRID, PUBLISHED_HOLD_OUT, motif_name
+from ppt_jax.errors import UserError
 
 PER_MOTIF = 316
 MODELS = ("small", "llama3_8b")
@@ -29,7 +30,7 @@ def get_config(model: str = "small") -> ConfigDict:
       model: of `MODELS`, behind a colon on the command line.
     """
     if model not in MODELS:
-        raise ValueError(f"sports_published.py:{model} is none of {', '.join(MODELS)}")
+        raise UserError(f"sports_published.py:{model}: the model is none of {', '.join(MODELS)}")
     if model == "small":
         config = quickstart.get_config()
         config.data.packing.update(rows=2, tokens=1024, nodes=192, edges=1536)

@@ -34,6 +34,8 @@ def _parse_flags(arguments: Sequence[str]) -> list[str]:
         message = "config: no field " + str(error.args[0]).replace("\\'", "'").replace("\n", "; ")
     except FileNotFoundError as error:
         message = f"--config={error.filename}: no such file"
+    except UserError as error:  # a recipe that refuses its argument, the part behind the colon
+        message = f"--config: {error}"
     print(f"error: {message}\nTry --help.", file=sys.stderr)
     sys.exit(2)
 

@@ -27,6 +27,10 @@ def launch(stage: str, *flags: str) -> subprocess.CompletedProcess[str]:
         (("--workdir={tmp}",), "--config=FILE is missing"),
         (("--config=configs/none.py", "--workdir={tmp}"), "configs/none.py"),
         (
+            ("--config=configs/sports_published.py:gpt", "--workdir={tmp}"),
+            "none of small, llama3_8b",
+        ),
+        (
             (QUICKSTART, "--workdir={tmp}", "--config.author.motifs=('success_rat',)"),
             "did you mean success_rate",
         ),
