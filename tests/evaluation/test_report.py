@@ -224,7 +224,8 @@ def test_report_is_made_again_from_stored_files(found: Evaluation, tmp_path: pat
     write_report_inputs(tmp_path / "evaluation", rate=rate, label_ranks=[0.25] * 30, **facts)
     inputs = ReportInputs(evaluation=first, label_ranks=[0.25] * 30, **facts)
     again = rebuilt(tmp_path)
-    assert again.evaluation.config == FAST
+    assert again.evaluation.config == first.config
+    assert first.config.splits == ("seen_motifs", "held_out_motifs", "held_out_family")
     assert html_report(again) == html_report(inputs)
     with pytest.raises(UserError, match="no items"):
         rebuilt(tmp_path / "evaluation" / "nothing")

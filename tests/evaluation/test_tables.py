@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import math
 import pathlib
@@ -143,7 +144,8 @@ def test_empty_splits_and_kinds_are_nan_and_never_zero(tmp_path: pathlib.Path) -
     assert [r["value"] for r in rows if r["kind"] == "choice"] == [None] * sum(
         r["kind"] == "choice" for r in rows
     )
-    none = evaluate([], [], [], FAST)
+    assert not evaluate([], [], [], FAST).rows
+    none = evaluate([], [], [], dataclasses.replace(FAST, splits=("seen_motifs",)))
     assert {r["model"] for r in none.rows} == {"uniform", "base_rate"}
     assert all(math.isnan(r["value"]) and r["n"] == 0 for r in none.rows)
 
@@ -177,7 +179,7 @@ def test_overlap_unknown_split_and_bad_settings_are_refused() -> None:
     with pytest.raises(OverlapError):
         evaluate(test, [*validation, test[0]], labels, FAST)
     with pytest.raises(ItemError, match="split 'validation' is none of"):
-        evaluate(validation, [], labels, FAST)
+        evaluate(validation, [], labels, dataclasses.replace(FAST, splits=("seen_motifs",)))
     with pytest.raises(UserError, match=r"evaluation\.replicates"):
         EvaluationConfig(replicates=0)
     with pytest.raises(UserError, match=r"evaluation\.level"):
