@@ -20,9 +20,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+import scipy.special
 
 from ppt_jax.evaluation import scores
 
@@ -75,21 +74,21 @@ def probs(logp_NK: np.ndarray) -> np.ndarray:
     return p_NK / p_NK.sum(-1, keepdims=True)
 
 
-def scale_and_bias(logp_NK: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+def scale_and_bias(logp_NK: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """``softmax(scale * logp + bias)``: temperature, vector and bias scaling in one formula."""
-    return jax.nn.softmax(scale * logp_NK + bias, axis=-1)
+    return scipy.special.softmax(scale * logp_NK + bias, axis=-1)
 
 
-def shift(p_NK: jax.Array, places: jax.Array) -> jax.Array:
+def shift(p_NK: np.ndarray, places: float) -> np.ndarray:
     """Moves a histogram by a number of answers, split between neighbours, stopped at the ends."""
     size = p_NK.shape[-1]
-    whole = jnp.floor(places)
+    whole = int(np.floor(places))
     part = places - whole
-    left = jnp.clip(jnp.arange(size) + whole.astype(jnp.int32), 0, size - 1)
-    right = jnp.clip(left + 1, 0, size - 1)
-    right = jnp.where(jnp.arange(size) + whole + 1 <= 0, 0, right)
-    moved = jnp.zeros_like(p_NK).at[..., left].add(p_NK * (1 - part))
-    return moved.at[..., right].add(p_NK * part)
+    source = np.arange(size)
+    moves_KK = np.zeros((size, size))  # from, to
+    np.add.at(moves_KK, (source, np.clip(source + whole, 0, size - 1)), 1 - part)
+    np.add.at(moves_KK, (source, np.clip(source + whole + 1, 0, size - 1)), part)
+    return p_NK @ moves_KK
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,9 +114,7 @@ class ScaleBias:
 
     def apply(self, logp_NK: np.ndarray) -> np.ndarray:
         """Corrected distributions [N, K]."""
-        with jax.enable_x64(True):
-            logp = jnp.asarray(floored(logp_NK))
-            return np.asarray(scale_and_bias(logp, jnp.asarray(self.scale), jnp.asarray(self.bias)))
+        return scale_and_bias(floored(logp_NK), self.scale, self.bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +132,8 @@ class ShiftedTemperature:
 
     def apply(self, logp_NK: np.ndarray) -> np.ndarray:
         """Corrected distributions [N, K]."""
-        with jax.enable_x64(True):
-            p_NK = scores.temper(jnp.asarray(floored(logp_NK)), jnp.asarray(self.temperature))
-            return np.asarray(shift(p_NK, jnp.asarray(self.shift)))
+        p_NK = scipy.special.softmax(floored(logp_NK) / self.temperature, axis=-1)
+        return shift(p_NK, self.shift)
 
 
 @dataclasses.dataclass(frozen=True)

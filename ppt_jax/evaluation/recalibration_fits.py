@@ -1,22 +1,20 @@
 r"""How the corrections of `recalibration` are fitted: least cross-entropy with (soft) targets.
 
-All fits run in float64 on the host's choice of device, take item weights (0 is padding), and say
-when a parameter stopped at its bound. Convex ones (temperature, biases, scales, mixing, logistic
-curves on events) find the one minimum; the shift of a histogram and curves on distribution
-functions are searched.
+All fits run in float64 NumPy with their gradients written out (a run fits dozens of small ones,
+each of another shape), take item weights (0 is padding), and say when a parameter stopped at its
+bound. Convex ones (biases, scales, mixing, logistic curves on events) find the one minimum; the
+shift of a histogram and curves on distribution functions are searched.
 
 Axes: N items, K answers, G distinct confidences.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
+import scipy.special
 
 from ppt_jax.evaluation import scores
 from ppt_jax.evaluation.recalibration import (
@@ -27,7 +25,6 @@ from ppt_jax.evaluation.recalibration import (
     UniformMix,
     floored,
     probs,
-    scale_and_bias,
     shift,
 )
 
@@ -37,27 +34,18 @@ SHIFT_BOUND = 50.0  # of shifts, in answers
 _PIT_GRID = np.linspace(0, 1, 401)
 
 
-def _cross_entropy(p_NK: jax.Array, q_NK: jax.Array, weight_N: jax.Array) -> jax.Array:
-    return scores.weighted_mean(scores.cross_entropy(p_NK, q_NK), weight_N)
-
-
 def _minimise(
-    loss: Callable[..., jax.Array],
+    loss: Callable[..., tuple[float, np.ndarray]],
     start: Sequence[float] | np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
     *data: np.ndarray,
 ) -> tuple[np.ndarray, bool]:
     """Minimum within bounds by L-BFGS-B on the exact gradient, and whether a bound stopped it."""
-    arrays = [jnp.asarray(x) for x in data]
-
-    def both(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = loss(jnp.asarray(x), *arrays)
-        return float(value), np.asarray(slope, np.float64)
-
     found = scipy.optimize.minimize(
-        both,
+        loss,
         np.asarray(start, np.float64),
+        args=data,
         jac=True,
         method="L-BFGS-B",
         bounds=list(zip(low, high)),
@@ -67,16 +55,25 @@ def _minimise(
     return found.x, bool(np.any((found.x <= low + near) | (found.x >= high - near)))
 
 
-@jax.jit
-@jax.value_and_grad
-def _scale_bias_loss(
-    x: jax.Array, logp_NK: jax.Array, q_NK: jax.Array, weight_N: jax.Array
-) -> jax.Array:
-    # one scale and K - 1 biases (the first is 0), or K scales and K - 1 biases
+def scale_bias_loss(
+    x: np.ndarray, logp_NK: np.ndarray, q_NK: np.ndarray, weight_N: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Mean cross-entropy of ``softmax(scale * logp + bias)`` and its gradient.
+
+    Args:
+      x: one scale and K - 1 biases (the first is 0), or K scales and K - 1 biases.
+      logp_NK, q_NK, weight_N: of `fit_scale_bias`.
+    """
     size = logp_NK.shape[-1]
-    scale = x[0] if x.shape[0] == size else x[:size]
-    bias = jnp.concatenate([jnp.zeros(1, x.dtype), x[-(size - 1) :]])
-    return _cross_entropy(scale_and_bias(logp_NK, scale, bias), q_NK, weight_N)
+    scales = len(x) - (size - 1)
+    z_NK = x[:scales] * logp_NK + np.concatenate([[0.0], x[scales:]])
+    log_NK = scipy.special.log_softmax(z_NK, axis=-1)
+    w_N1 = (weight_N / weight_N.sum())[:, None]
+    slope_NK = w_N1 * (np.exp(log_NK) * q_NK.sum(-1, keepdims=True) - q_NK)
+    per_scale_K = (slope_NK * logp_NK).sum(0)
+    per_scale = per_scale_K if scales == size else per_scale_K.sum(keepdims=True)
+    slope = np.concatenate([per_scale, slope_NK.sum(0)[1:]])
+    return float(-(w_N1 * q_NK * log_NK).sum()), slope
 
 
 def fit_scale_bias(
@@ -97,25 +94,10 @@ def fit_scale_bias(
     low = np.concatenate([np.full(scales, 1 / BOUNDS[1]), np.full(size - 1, -BIAS_BOUND)])
     high = np.concatenate([np.full(scales, 1 / BOUNDS[0]), np.full(size - 1, BIAS_BOUND)])
     start = np.concatenate([np.ones(scales), np.zeros(size - 1)])
-    with jax.enable_x64(True):
-        x, at_bound = _minimise(
-            _scale_bias_loss, start, low, high, floored(logp_NK), q_NK, weight_N
-        )
+    x, at_bound = _minimise(scale_bias_loss, start, low, high, floored(logp_NK), q_NK, weight_N)
     bias = np.concatenate([[0.0], x[scales:]])
     n = int((weight_N > 0).sum())
     return ScaleBias(x[:scales] if vector else x[0], bias, n, at_bound)
-
-
-@jax.jit
-def _shift_loss(
-    temperature: jax.Array,
-    places: jax.Array,
-    logp_NK: jax.Array,
-    q_NK: jax.Array,
-    weight_N: jax.Array,
-) -> jax.Array:
-    p_NK = scores.temper(logp_NK, temperature)
-    return _cross_entropy(shift(p_NK, places), q_NK, weight_N)
 
 
 def fit_shifted_temperature(
@@ -126,59 +108,40 @@ def fit_shifted_temperature(
     Not convex in the shift, so every whole shift within `SHIFT_BOUND` is tried at the best
     temperature before the two are refined.
     """
-    with jax.enable_x64(True):
-        data = tuple(jnp.asarray(x) for x in (floored(logp_NK), q_NK, weight_N))
+    log_NK, target_NK = floored(logp_NK), (weight_N / weight_N.sum())[:, None] * q_NK
 
-        def loss(log_t: float, places: float) -> float:
-            return float(_shift_loss(jnp.asarray(np.exp(log_t)), jnp.asarray(places), *data))
+    def tempered(log_t: float) -> np.ndarray:
+        return scipy.special.softmax(log_NK / np.exp(log_t), axis=-1)
 
-        ends = np.log(BOUNDS[0]), np.log(BOUNDS[1])
-        precise = {"xatol": 1e-7}
-        reach = min(SHIFT_BOUND, logp_NK.shape[-1] - 1)
-        log_t, places = 0.0, 0.0
-        trials = np.arange(-reach, reach + 1)
-        for turn in range(rounds):
-            log_t = scipy.optimize.minimize_scalar(
-                lambda t: loss(t, places),  # noqa: B023
-                bounds=ends,
+    def loss(p_NK: np.ndarray, places: float) -> float:
+        return float(-(target_NK * np.log(np.maximum(shift(p_NK, places), scores.EPS))).sum())
+
+    ends = np.log(BOUNDS[0]), np.log(BOUNDS[1])
+    precise = {"xatol": 1e-7}
+    reach = min(SHIFT_BOUND, logp_NK.shape[-1] - 1)
+    log_t, places = 0.0, 0.0
+    trials = np.arange(-reach, reach + 1)
+    for turn in range(rounds):
+        log_t = scipy.optimize.minimize_scalar(
+            lambda t: loss(tempered(t), places),  # noqa: B023
+            bounds=ends,
+            method="bounded",
+            options=precise,
+        ).x
+        p_NK = tempered(log_t)
+        if turn == 0:
+            places = float(trials[np.argmin([loss(p_NK, s) for s in trials])])
+            continue
+        places = float(
+            scipy.optimize.minimize_scalar(
+                lambda s: loss(p_NK, s),  # noqa: B023
+                bounds=(max(-reach, places - 1), min(reach, places + 1)),
                 method="bounded",
                 options=precise,
             ).x
-            if turn == 0:
-                places = float(trials[np.argmin([loss(log_t, s) for s in trials])])
-                continue
-            places = float(
-                scipy.optimize.minimize_scalar(
-                    lambda s: loss(log_t, s),  # noqa: B023
-                    bounds=(max(-reach, places - 1), min(reach, places + 1)),
-                    method="bounded",
-                    options=precise,
-                ).x
-            )
+        )
     stuck = min(log_t - ends[0], ends[1] - log_t) < 1e-4 or reach - abs(places) < 1e-4
     return ShiftedTemperature(float(np.exp(log_t)), places, int((weight_N > 0).sum()), bool(stuck))
-
-
-@functools.partial(jax.jit, static_argnames="steps")
-def _mixing_share(
-    p_NK: jax.Array, q_NK: jax.Array, weight_N: jax.Array, steps: int = 60
-) -> jax.Array:
-    flat = 1 / p_NK.shape[-1]
-
-    def slope(share: jax.Array) -> jax.Array:
-        mixed = (1 - share) * p_NK + share * flat
-        each = q_NK * (flat - p_NK) / jnp.maximum(mixed, 1e-30)
-        return -jnp.sum(weight_N * jnp.sum(each, axis=-1))  # rises with the share: convex
-
-    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        low, high = ends
-        middle = 0.5 * (low + high)
-        rising = slope(middle) > 0
-        return jnp.where(rising, low, middle), jnp.where(rising, middle, high)
-
-    one = jnp.ones((), p_NK.dtype)
-    low, high = jax.lax.fori_loop(0, steps, halve, (0 * one, one))
-    return 0.5 * (low + high)
 
 
 def fit_uniform_mix(logp_NK: np.ndarray, q_NK: np.ndarray, weight_N: np.ndarray) -> UniformMix:
@@ -186,35 +149,61 @@ def fit_uniform_mix(logp_NK: np.ndarray, q_NK: np.ndarray, weight_N: np.ndarray)
 
     A share of 0 is no bound that hides a better one, so only a share of 1 counts as at the bound.
     """
-    with jax.enable_x64(True):
-        columns = (probs(logp_NK), q_NK, weight_N)
-        share = float(_mixing_share(*(jnp.asarray(x) for x in columns)))
-    share = 0.0 if share < 1e-12 else share
+    flat, p_NK = 1 / logp_NK.shape[-1], probs(logp_NK)
+    pull_NK = weight_N[:, None] * q_NK * (flat - p_NK)
+
+    def slope(share: float) -> float:  # rises with the share: convex
+        return -float((pull_NK / np.maximum((1 - share) * p_NK + share * flat, 1e-30)).sum())
+
+    if slope(0.0) >= 0:
+        share = 0.0
+    elif slope(1.0) <= 0:
+        share = 1.0
+    else:
+        share = scipy.optimize.brentq(slope, 0.0, 1.0, xtol=1e-14)
     return UniformMix(share, int((weight_N > 0).sum()), share > 1 - 1e-9)
 
 
-def _curve_logit(x: jax.Array, conf: jax.Array) -> jax.Array:
-    return x[0] * jnp.log(conf) - x[1] * jnp.log1p(-conf) + x[2]
+def _curve_logit(x: np.ndarray, log: np.ndarray, log1m: np.ndarray) -> np.ndarray:
+    a, b = (x[0], x[0]) if len(x) == 2 else (x[0], x[1])
+    return a * log - b * log1m + x[-1]
 
 
-@jax.jit
-@jax.value_and_grad
-def _event_loss(x: jax.Array, conf_N: jax.Array, y_N: jax.Array, weight_N: jax.Array) -> jax.Array:
-    x = x if x.shape[0] == 3 else x[jnp.array([0, 0, 1])]
-    logit = _curve_logit(x, conf_N)
-    return scores.weighted_mean(jax.nn.softplus(logit) - y_N * logit, weight_N)
+def _curve_slope(
+    x: np.ndarray, slope: np.ndarray, log: np.ndarray, log1m: np.ndarray
+) -> np.ndarray:
+    """Gradient in (a, b, m), or (a = b, m), from that in the logits."""
+    a, b, m = (slope * log).sum(), -(slope * log1m).sum(), slope.sum()
+    return np.array([a + b, m] if len(x) == 2 else [a, b, m])
 
 
-@jax.jit
-@jax.value_and_grad
-def _ordered_loss(
-    x: jax.Array, below_NK: jax.Array, q_NK: jax.Array, weight_N: jax.Array
-) -> jax.Array:
-    x = x if x.shape[0] == 3 else x[jnp.array([0, 0, 1])]
-    moved = jax.nn.sigmoid(_curve_logit(x, below_NK))
-    ends = [(0, 0)] * (moved.ndim - 1)
-    steps = jnp.diff(jnp.pad(jnp.pad(moved, [*ends, (1, 0)]), [*ends, (0, 1)], constant_values=1.0))
-    return _cross_entropy(steps, q_NK, weight_N)
+def event_loss(
+    x: np.ndarray, conf_N: np.ndarray, y_N: np.ndarray, weight_N: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Mean cross-entropy of events under the curve ``x = (a, b, m)`` or ``(a, m)``; gradient."""
+    log, log1m, w_N = np.log(conf_N), np.log1p(-conf_N), weight_N / weight_N.sum()
+    logit = _curve_logit(x, log, log1m)
+    loss = (w_N * (np.logaddexp(0, logit) - y_N * logit)).sum()
+    return float(loss), _curve_slope(x, w_N * (scipy.special.expit(logit) - y_N), log, log1m)
+
+
+def ordered_loss(
+    x: np.ndarray, below_NK: np.ndarray, q_NK: np.ndarray, weight_N: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Mean cross-entropy of histograms whose distribution functions take the curve; gradient.
+
+    Args:
+      x: (a, b, m), or (a, m) with b = a.
+      below_NK: distribution function at all answers but the last, inside (0, 1).
+      q_NK, weight_N: targets over all answers, item weights.
+    """
+    log, log1m, w_N1 = np.log(below_NK), np.log1p(-below_NK), (weight_N / weight_N.sum())[:, None]
+    moved = scipy.special.expit(_curve_logit(x, log, log1m))
+    steps = np.diff(moved, axis=-1, prepend=0.0, append=1.0)
+    floor = np.maximum(steps, scores.EPS)
+    per_step = np.where(steps > scores.EPS, -w_N1 * q_NK / floor, 0.0)
+    slope = (per_step[:, :-1] - per_step[:, 1:]) * moved * (1 - moved)
+    return float(-(w_N1 * q_NK * np.log(floor)).sum()), _curve_slope(x, slope, log, log1m)
 
 
 def fit_logit_curve(
@@ -225,7 +214,7 @@ def fit_logit_curve(
     Slopes are held within [0, 20] so that the curve never falls, the intercept within +-20.
     """
     conf = np.clip(np.asarray(conf_N, np.float64), scores.EPS, 1 - scores.EPS)
-    return _logit_curve(_event_loss, platt, weight_N, conf, y_N, weight_N)
+    return _logit_curve(event_loss, platt, weight_N, conf, y_N, weight_N)
 
 
 def fit_logit_curve_ordered(
@@ -233,17 +222,19 @@ def fit_logit_curve_ordered(
 ) -> LogitCurve:
     """The curve whose ``F' = g(F)`` has the least cross-entropy with target histograms."""
     below = np.clip(np.cumsum(probs(logp_NK), axis=-1)[:, :-1], scores.EPS, 1 - scores.EPS)
-    return _logit_curve(_ordered_loss, platt, weight_N, below, q_NK, weight_N)
+    return _logit_curve(ordered_loss, platt, weight_N, below, q_NK, weight_N)
 
 
 def _logit_curve(
-    loss: Callable[..., jax.Array], platt: bool, weight_N: np.ndarray, *data: np.ndarray
+    loss: Callable[..., tuple[float, np.ndarray]],
+    platt: bool,
+    weight_N: np.ndarray,
+    *data: np.ndarray,
 ) -> LogitCurve:
     slopes = 1 if platt else 2
     low = np.array([0.0] * slopes + [-BIAS_BOUND])
     high = np.array([BOUNDS[1]] * slopes + [BIAS_BOUND])
-    with jax.enable_x64(True):
-        x, at_bound = _minimise(loss, [1.0] * slopes + [0.0], low, high, *data)
+    x, at_bound = _minimise(loss, [1.0] * slopes + [0.0], low, high, *data)
     a, b = (x[0], x[0]) if platt else (x[0], x[1])
     return LogitCurve(float(a), float(b), float(x[-1]), int((weight_N > 0).sum()), at_bound)
 

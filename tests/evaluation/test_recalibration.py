@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -37,8 +38,7 @@ def test_bias_corrected_temperature_and_vector_scaling_are_recovered() -> None:
     logp = distributions(0, 120, 4)
     bias, scale = np.array([0.0, 0.7, -0.4, 0.2]), np.array([0.5, 1.4, 0.8, 2.0])
     for vector, true in ((False, np.array(0.4)), (True, scale)):
-        with jax.enable_x64(True):
-            q = np.asarray(recalibration.scale_and_bias(logp, true, bias))
+        q = recalibration.scale_and_bias(logp, true, bias)
         found = fits.fit_scale_bias(logp, q, np.ones(120), vector=vector)
         np.testing.assert_allclose(found.scale, true, rtol=1e-3)
         np.testing.assert_allclose(found.bias, bias, atol=1e-3)
@@ -120,12 +120,59 @@ def smooth_histograms(seed: int, n: int) -> np.ndarray:
     return np.log(p / p.sum(1, keepdims=True))
 
 
+def written_out(kind: str, x: jax.Array, *data: np.ndarray) -> jax.Array:
+    """The losses of the fits from the scores' own cross-entropy, to be differentiated by JAX."""
+    first, target, weight = data
+    if kind == "scale and bias":
+        size = first.shape[1]
+        scale = x[:-3] if len(x) == 2 * size - 1 else x[0]
+        p = jax.nn.softmax(scale * first + jnp.concatenate([jnp.zeros(1), x[-(size - 1) :]]))
+    else:
+        a, b, m = x if len(x) == 3 else (x[0], x[0], x[1])
+        g = jax.nn.sigmoid(a * jnp.log(first) - b * jnp.log(1 - first) + m)
+        if kind == "events":
+            p, target = jnp.stack([1 - g, g], -1), np.stack([1 - target, target], -1)
+        else:
+            p = jnp.diff(g, prepend=0.0, append=1.0)
+    return scores.weighted_mean(scores.cross_entropy(p, target), weight)
+
+
+@pytest.mark.parametrize("x", [[0.7, 0.2, -0.3, 0.1], [0.7, 1.3, 0.4, 2.0, 0.2, -0.3, 0.1]])
+def test_loss_of_scales_and_biases_has_its_gradient(x: list[float]) -> None:
+    weight = RNG(20).integers(0, 3, 30).astype(float)
+    data = (distributions(21, 30, 4), RNG(22).dirichlet(np.ones(4), 30), weight)
+    _check_gradient("scale and bias", fits.scale_bias_loss, x, *data)
+
+
+@pytest.mark.parametrize("x", [[0.7, 0.2], [0.7, 1.4, -0.3]])
+def test_losses_of_curves_have_their_gradients(x: list[float]) -> None:
+    conf, y, w = events(23, 40)
+    _check_gradient("events", fits.event_loss, x, conf, y, w)
+    below = np.sort(RNG(24).uniform(0.01, 0.99, (40, 6)), axis=1)
+    _check_gradient("ordered", fits.ordered_loss, x, below, RNG(25).dirichlet(np.ones(7), 40), w)
+
+
+def _check_gradient(
+    kind: str,
+    loss: Callable[..., tuple[float, np.ndarray]],
+    x: list[float],
+    *data: np.ndarray,
+) -> None:
+    value, slope = loss(np.array(x), *data)
+    with jax.enable_x64(True):
+        wanted, wanted_slope = jax.value_and_grad(lambda x: written_out(kind, x, *data))(
+            jnp.array(x)
+        )
+    assert value == pytest.approx(float(wanted), rel=1e-9)
+    np.testing.assert_allclose(slope, wanted_slope, rtol=1e-7, atol=1e-10)
+
+
 @pytest.mark.parametrize("places", [-3.0, 0.0, 6.4])
 def test_shift_and_temperature_are_recovered(places: float) -> None:
     logp = smooth_histograms(9, 40)
     with jax.enable_x64(True):
-        tempered = scores.temper(jnp.asarray(logp), jnp.asarray(2.0))
-        q = np.asarray(recalibration.shift(tempered, jnp.asarray(places)))
+        tempered = np.asarray(scores.temper(jnp.asarray(logp), jnp.asarray(2.0)))
+    q = recalibration.shift(tempered, places)
     np.testing.assert_allclose(q.sum(1), 1, atol=1e-12)
     found = fits.fit_shifted_temperature(logp, q, np.ones(40))
     assert found.shift == pytest.approx(places, abs=0.02)
@@ -134,14 +181,12 @@ def test_shift_and_temperature_are_recovered(places: float) -> None:
 
 
 def test_shift_moves_means_and_stops_at_the_ends() -> None:
-    with jax.enable_x64(True):
-        p = jnp.zeros((1, 101)).at[0, 40].set(1.0)
-        grid = jnp.arange(101.0)
-        for places in (-2.5, 0.0, 7.25):
-            moved = recalibration.shift(p, jnp.asarray(places))
-            np.testing.assert_allclose(moved @ grid, 40 + places, atol=1e-9)
-        np.testing.assert_allclose(recalibration.shift(p, jnp.asarray(-77.5))[0, 0], 1.0)
-        np.testing.assert_allclose(recalibration.shift(p, jnp.asarray(99.5))[0, 100], 1.0)
+    p = np.eye(101)[[40]]
+    for places in (-2.5, 0.0, 7.25):
+        moved = recalibration.shift(p, places)
+        np.testing.assert_allclose(moved @ np.arange(101.0), 40 + places, atol=1e-9)
+    np.testing.assert_allclose(recalibration.shift(p, -77.5)[0, 0], 1.0)
+    np.testing.assert_allclose(recalibration.shift(p, 99.5)[0, 100], 1.0)
 
 
 @pytest.mark.parametrize("platt", [True, False])
