@@ -12,7 +12,7 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from ppt_jax.errors import UserError
+from ppt_jax.errors import UserError, printable
 
 CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -128,7 +128,8 @@ def _run(main: Callable[..., None]) -> None:
                 )
             main()
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            lines = str(error).split("\n")
+            print("error: " + "\n".join(map(printable, lines)), file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
             print("\ninterrupted; start the same command again to go on", file=sys.stderr)

@@ -16,7 +16,7 @@ from absl import flags
 
 from launch import entry
 from launch.importing import FORMATS, import_programs
-from ppt_jax.errors import UserError
+from ppt_jax.errors import UserError, printable
 
 INPUT = flags.DEFINE_string("input", None, "A file, or a folder whose files are read, sorted.")
 OUT = flags.DEFINE_string("out", None, "Folder of the shards and of rejects.jsonl.")
@@ -33,7 +33,7 @@ def main() -> None:
     out = pathlib.Path(OUT.value)
     count, rejects = import_programs(pathlib.Path(INPUT.value), out, FORMAT.value, SHARD.value)
     for row in rejects[:20]:
-        print(f"refused: {row['message']}")
+        print(f"refused: {printable(row['message'])}")
     if len(rejects) > 20:
         print(f"... and {len(rejects) - 20} more in {out / 'rejects.jsonl'}")
     print(f"import: {count} scenarios in {out}, {len(rejects)} refused")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import json
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -50,18 +49,19 @@ def _json(path: pathlib.Path) -> _Found:
 
 def _bif(path: pathlib.Path) -> _Found:
     from ppt_jax.scenario.networks.bif import parse_bif
-    from ppt_jax.scenario.networks.network import read_text
+    from ppt_jax.scenario.networks.network import SCENARIO, read_text
     from ppt_jax.scenario.networks.questions import bif_document
 
-    yield bif_document(parse_bif(read_text(path), str(path)), _words(path), path.stem)
+    text = read_text(path, SCENARIO.file_bytes)
+    yield bif_document(parse_bif(text, str(path), SCENARIO), _words(path), path.stem)
 
 
 def _problog(path: pathlib.Path) -> _Found:
-    from ppt_jax.scenario.networks.network import read_text
+    from ppt_jax.scenario.networks.network import SCENARIO, read_text
     from ppt_jax.scenario.networks.problog_syntax import parse_problog
     from ppt_jax.scenario.networks.questions import problog_documents
 
-    statements = parse_problog(read_text(path), str(path))
+    statements = parse_problog(read_text(path, SCENARIO.file_bytes), str(path))
     yield from problog_documents(statements, _words(path), path.stem)
 
 
@@ -78,9 +78,13 @@ def _words(path: pathlib.Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     if not beside.exists():
         return {}
+    from ppt_jax.scenario import limits
+    from ppt_jax.scenario.fields import load_json
+
     try:
-        words = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        with open(beside, "rb") as file:
+            words = load_json(file.read(limits.MAX_DOCUMENT_BYTES + 1).decode("utf-8-sig"))
+    except (OSError, ValueError, UserError) as error:
         raise UserError(f"{beside}: cannot be read as JSON ({error})") from None
     known = {"story", "evidence", "asks"}
     if not isinstance(words, dict) or set(words) - known:
@@ -146,6 +150,10 @@ def import_programs(
                 rows.append(to_dict(parse_scenario(one, source=str(path))))
             except (UserError, OSError) as error:  # an error ends its generator
                 rejects.append(_reject(path, kind, error))
+            except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+                # a file that trips the reader must not cost the others
+                place = UserError(f"{path}: cannot be read ({type(error).__name__}: {error})")
+                rejects.append(_reject(path, kind, place))
     shards = range(0, len(rows), shard_size)
     for old in out.glob("scenarios-*.jsonl"):
         raise UserError(f"{old}: there already; take a new --out")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from ppt_jax.errors import UserError
+
+MAX_LINE: Final = 1 << 26  # characters of one row
 
 
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -57,7 +60,8 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
     """Yields ``(line number from 1, object)`` of a JSON-lines file.
 
     Raises:
-      UserError: the file is missing, or a line is not JSON (the message names file and line).
+      UserError: the file is missing, a line is not JSON or longer than `MAX_LINE` characters (the
+        message names file and line).
     """
     try:
         file = open(path, encoding="utf-8-sig")  # a byte-order mark, as some editors write, is fine
@@ -66,14 +70,19 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
     with file:
         number = 0
         try:
-            for number, line in enumerate(file, start=1):
+            for number in itertools.count(1):
+                line = file.readline(MAX_LINE + 1)
+                if not line:
+                    return
+                if len(line) > MAX_LINE:
+                    raise UserError(
+                        f"{path}, line {number}: longer than {MAX_LINE} characters, no row of ours"
+                    )
                 if line.strip():
                     yield number, json.loads(line)
         except UnicodeDecodeError as error:
-            raise UserError(
-                f"{path}, line {number + 1}: not UTF-8 text ({error.reason})"
-            ) from error
-        except (json.JSONDecodeError, RecursionError) as error:
+            raise UserError(f"{path}, line {number}: not UTF-8 text ({error.reason})") from error
+        except (ValueError, RecursionError) as error:  # too deep, or a number of 5,000 digits
             raise UserError(f"{path}, line {number}: not a JSON object ({error})") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ppt_jax.errors import UserError
+from ppt_jax.errors import UserError, printable
 
 
 class ScenarioError(UserError):
@@ -28,6 +28,7 @@ class ScenarioError(UserError):
         at: int | None = None,
         source: str = "",
     ) -> None:
+        document, field = printable(document), printable(field)
         place = field if at is None else f"{field}, character {at + 1}".removeprefix(", ")
         parts = (source, document, place, message)
         super().__init__(": ".join(part for part in parts if part))

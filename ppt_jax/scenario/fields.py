@@ -10,12 +10,21 @@ from typing import Any, Final
 
 from ppt_jax.scenario import limits
 from ppt_jax.scenario.errors import ScenarioError
+from ppt_jax.scenario.look_alikes import look_of
 from ppt_jax.scenario.suggestions import did_you_mean
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SLUG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What no reader sees but a model does, or what turns the order of what is seen: soft hyphens, zero
+# widths, blank letters, directions, tags, variation selectors but those of emoji, non-characters.
+# Joiners (U+200C, U+200D) and marks (U+200E, U+200F, U+061C) belong to scripts and stay.
+_INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ufdd0-\ufdef"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _MISSING: Final = object()
 
@@ -133,10 +142,14 @@ class Fields:
             raise ScenarioError(f"has {len(value)} characters, at most {most}", field=path)
         if not empty and not value.strip():
             raise ScenarioError("is empty", field=path)
-        for pattern, what in ((_SURROGATE, "half a surrogate pair"), (_CONTROL_BUT_LINES, "a")):
+        for pattern, what in (
+            (_SURROGATE, "half a surrogate pair"),
+            (_CONTROL_BUT_LINES, "the control character"),
+            (_INVISIBLE, "the invisible character"),
+        ):
             bad = pattern.search(value)
             if bad:
-                name = what if what != "a" else f"the control character {bad.group()!r}"
+                name = what if pattern is _SURROGATE else f"{what} U+{ord(bad.group()):04X}"
                 raise ScenarioError(f"holds {name}", field=path, at=bad.start())
         return value
 
@@ -150,6 +163,16 @@ class Fields:
     ) -> str:
         """A string of at most `most` characters."""
         return self._text(self.path(key), self._get(key, default), most, empty)
+
+    def line(self, key: str, default: Any = _MISSING) -> str:
+        """A short string of one line, such as a unit."""
+        value = self.text(key, default, most=limits.MAX_LINE_CHARACTERS)
+        bad = _CONTROL.search(value)
+        if bad:
+            raise ScenarioError(
+                f"is one line, here is {bad.group()!r}", field=self.path(key), at=bad.start()
+            )
+        return value
 
     def _matching(self, key: str, pattern: re.Pattern[str], most: int, rule: str) -> str:
         value = self.text(key, most=most)
@@ -203,22 +226,29 @@ class Fields:
         )
 
     def labels(self, key: str, most: int, optional: bool = False) -> tuple[str, ...]:
-        """A list of different labels: short, one line, without brackets and commas."""
+        """A list of different labels: short, one line, printable, without brackets and commas."""
         found: list[str] = []
+        shapes: dict[str, str] = {}
         for i, value in enumerate(self._list(key, most, optional)):
             path = f"{self.path(key)}[{i}]"
             label = self._text(path, value, limits.MAX_LABEL_CHARACTERS, False)
-            bad = _CONTROL.search(label) or re.search(r"[\[\],]", label)
+            bad = next((c for c in label if c in "[],<>" or not c.isprintable()), "")
             if bad:
                 raise ScenarioError(
-                    f"a label holds no {bad.group()!r} (no line breaks, brackets or commas)",
+                    f"a label holds no {bad!r} (no line breaks, brackets, < or >, commas, "
+                    "or what does not print)",
                     field=path,
-                    at=bad.start(),
+                    at=label.index(bad),
                 )
             if label != label.strip():
                 raise ScenarioError("a label has no blanks at its ends", field=path)
             if label in found:
                 raise ScenarioError(f"{label!r} stands twice", field=path)
+            twin = shapes.setdefault(look_of(label), label)
+            if twin != label:
+                raise ScenarioError(
+                    f"{label!r} looks like {twin!r} and is another text", field=path
+                )
             found.append(label)
         return tuple(found)
 

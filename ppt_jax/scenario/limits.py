@@ -16,6 +16,7 @@ MAX_DOCUMENT_BYTES: Final = 512 * 1024
 MAX_JSON_DEPTH: Final = 16
 MAX_STORY_CHARACTERS: Final = 60_000
 MAX_TEXT_CHARACTERS: Final = 4_000  # of any other text field
+MAX_LINE_CHARACTERS: Final = 200  # of a unit, a domain, a skin
 MAX_NAME_CHARACTERS: Final = 40
 MAX_LABEL_CHARACTERS: Final = 80
 MAX_SETS: Final = 20

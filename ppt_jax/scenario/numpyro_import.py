@@ -8,7 +8,6 @@ The words around a program (story, questions, units) come from a JSON file besid
 from __future__ import annotations
 
 import ast
-import json
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from ppt_jax.scenario import limits
 from ppt_jax.scenario.document import Scenario, ScenarioError, parse_scenario, to_dict
+from ppt_jax.scenario.fields import load_json
 from ppt_jax.scenario.printing import print_expression
 from ppt_jax.scenario.programs.function import Function
 from ppt_jax.scenario.programs.module import MAX_SOURCE_BYTES, Module, ProgramError
@@ -48,9 +48,9 @@ def read_documents(path: str | pathlib.Path) -> Iterator[dict[str, Any] | Progra
     text = _read(path, MAX_SOURCE_BYTES)
     if beside.exists():
         try:
-            words = json.loads(_read(beside, limits.MAX_DOCUMENT_BYTES))
-        except (ValueError, RecursionError) as error:
-            raise ProgramError(f"not JSON ({error})", str(beside)) from None
+            words = load_json(_read(beside, limits.MAX_DOCUMENT_BYTES))
+        except ScenarioError as error:
+            raise ProgramError(str(error), str(beside)) from None
     yield from documents(text, source=str(path), words=words)
 
 

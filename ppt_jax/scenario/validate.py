@@ -352,6 +352,10 @@ def _ask(checker: Checker, ask: Ask, field: str) -> Ask:
             )
         return dataclasses.replace(ask, options=options)
     options = ask.options or checker.sets[found.set]
+    if len(checker.sets[found.set]) < 2:
+        raise ScenarioError(
+            f"a choice is among two or more, {found.set!r} has one member", field=f"{field}.expr"
+        )
     if options != checker.sets[found.set]:
         raise ScenarioError(
             f"the options are the members of {found.set!r} in their order: "

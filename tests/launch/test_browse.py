@@ -19,7 +19,7 @@ from tests.scenario.build import WORKED, document, node, worked
 
 HOSTILE = (
     "</script><script>alert(1)</script> <img src=x onerror=alert(2)> <!-- <script> ]]> "
-    "$title ${body} &lt; \" ' javascript:alert(3) \u202e\u200b\u2028\u0000\ufffe \U0001f600 </main>"
+    "$title ${body} &lt; \" ' javascript:alert(3) \u200f\u2028 \U0001f600 </main>"
 )
 
 
@@ -91,9 +91,9 @@ def test_hostile_texts_stay_texts(tmp_path: pathlib.Path) -> None:
     clean = tmp_path / "clean"
     write(clean / "scenarios", row)
     browse(clean, clean / "out")
-    text = HOSTILE.replace("\0", "")
+    text = HOSTILE
     hostile = json.loads(json.dumps(row)) | {
-        "story": text, "domain": HOSTILE[:80], "skin": text,
+        "story": text, "domain": HOSTILE[:80], "skin": HOSTILE[:80],
         "genre": "<b>", "split": "</script>", "provenance": {"<i>": HOSTILE},
     }  # fmt: skip
     hostile["ask"][0]["text"] = text

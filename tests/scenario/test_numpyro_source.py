@@ -19,6 +19,7 @@ from scipy import stats
 
 from ppt_jax.inference.program import lower
 from ppt_jax.inference.simulate import node_values, sample_prior
+from ppt_jax.scenario import fields, limits
 from ppt_jax.scenario.document import (
     Scenario,
     ScenarioError,
@@ -28,6 +29,7 @@ from ppt_jax.scenario.document import (
     parse_scenario,
 )
 from ppt_jax.scenario.expression import Draw
+from ppt_jax.scenario.look_alikes import look_of
 from ppt_jax.scenario.numpyro_source import to_numpyro_source
 from tests.scenario.build import WORKED, ask, document, node, worked
 
@@ -432,18 +434,20 @@ def _statements(source: str) -> list[str]:
 
 
 def _with_text(text: str, label: str) -> dict[str, Any]:
-    row = node("x", "normal(mean=0, sd=1)", ["who"], unit=text.replace("\x85", ""))
-    row["says"] = row["unit"]
-    asks = [ask("value", "total(x[who], who)", text=row["unit"] or "?")]
+    text = text.replace("\x85", "")
+    unit = " ".join(text.split())[: limits.MAX_LINE_CHARACTERS]
+    row = node("x", "normal(mean=0, sd=1)", ["who"], unit=unit)
+    row["says"] = text
+    asks = [ask("value", "total(x[who], who)", text=text if text.strip() else "?")]
     data = document(row, sets={"who": [label, "Bo"]}, given=["x['Bo'] == 1"], asks=asks)
-    data["story"] = data["given"][0]["says"] = row["unit"] + "."
+    data["story"] = data["given"][0]["says"] = text + "."
     return data
 
 
 def test_text_of_a_document_stays_text() -> None:
     plain = _statements(to_numpyro_source(parse_scenario(_with_text("fine", "Ann"))))
     for label in ("'", '"', "\\", "{x}", '"""', "'); raise SystemExit #", "Zoë", "a#b", "%s"):
-        text = EVIL.replace("\r", " ")
+        text = fields._INVISIBLE.sub("", EVIL.replace("\r", " "))
         source = to_numpyro_source(parse_scenario(_with_text(text, label)))
         assert _statements(source) == plain
         assert "import os" not in [line.strip() for line in source.splitlines()]
@@ -453,12 +457,14 @@ def test_text_of_a_document_stays_text() -> None:
 
 @settings(deadline=1000, max_examples=100)
 @hypothesis_given(
-    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40).map(
+        lambda t: fields._INVISIBLE.sub("", t)
+    ),
     st.text(
-        st.characters(exclude_categories=["Cs", "Cc", "Z"], exclude_characters="[],"),
+        st.characters(exclude_categories=["C", "Z"], exclude_characters="[],<>"),
         min_size=1,
         max_size=8,
-    ).filter(lambda t: t != "Bo" and t == t.strip()),
+    ).filter(lambda t: look_of(t) != "Bo" and t == t.strip() and not fields._INVISIBLE.search(t)),
 )
 def test_no_text_changes_the_program(text: str, label: str) -> None:
     plain = _statements(to_numpyro_source(parse_scenario(_with_text("fine", "Ann"))))

@@ -43,10 +43,7 @@ class _Writer:
 
     def labels(self, variable: Variable) -> tuple[str, ...]:
         """States as labels, refused where two would be alike."""
-        made = tuple(
-            re.sub(r"[\[\](){},\"'\\\s]+", " ", state).strip()[: limits.MAX_LABEL_CHARACTERS]
-            for state in variable.states
-        )
+        made = tuple(map(_plain_label, variable.states))
         if len(set(made)) < len(made) or not all(made):
             raise self.refused(variable, "its states have no distinct plain names")
         if len(made) > limits.MAX_MEMBERS:
@@ -82,6 +79,12 @@ class _Writer:
             written = self.short(written, owner)
         return written
 
+    def room(self) -> None:
+        """Refuses a document of more nodes than it may have, before all of them are written."""
+        if len(self.model) >= limits.MAX_MODEL:
+            message = f"does not fit into a scenario: more than {limits.MAX_MODEL} nodes"
+            raise NetworkError(message, self.network.name)
+
     def short(self, formula: str, owner: str) -> str:
         """The formula, or the name of a new node that holds it where it is long."""
         if len(formula) <= LONGEST // 2:
@@ -92,6 +95,7 @@ class _Writer:
                 f"{limits.MAX_FORMULA_CHARACTERS} characters",
                 self.network.name,
             )
+        self.room()
         name = self.name(f"{owner}_part")
         self.model.append({"name": name, "kind": "let", "expr": formula})
         return name
@@ -117,6 +121,7 @@ class _Writer:
                 expr = f"pick({self.sets[members]}, weights=[{', '.join(weights)}])"
             if len(expr) > limits.MAX_FORMULA_CHARACTERS:
                 raise self.refused(variable, f"{len(members)} weights make too long a formula")
+        self.room()
         name = self.name(variable.name)
         self.names.append(name)
         self.model.append({"name": name, "kind": "draw", "expr": expr})
@@ -124,9 +129,18 @@ class _Writer:
     def node(self, formula: str, owner: str) -> str:
         if re.fullmatch(r"[\w.+-]+", formula):
             return formula
+        self.room()
         name = self.name(f"{owner[:12]}_w")
         self.model.append({"name": name, "kind": "let", "expr": formula})
         return name
+
+
+def _plain_label(state: str) -> str:
+    """A state's name without what a label may not hold."""
+    for sign, words in (("<=", "at most "), (">=", "at least "), ("<", "below "), (">", "above ")):
+        state = state.replace(sign, words)
+    kept = "".join(c if c.isprintable() else " " for c in state)
+    return re.sub(r"[\[\](){},\"'\\\s]+", " ", kept).strip()[: limits.MAX_LABEL_CHARACTERS].strip()
 
 
 def scenario_document(

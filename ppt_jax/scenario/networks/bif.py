@@ -18,11 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ppt_jax.scenario.networks.network import (
-    MAX_ENTRIES,
-    MAX_VARIABLES,
     Array,
     Network,
     NetworkError,
+    Sizes,
     Variable,
     check_network,
     check_size,
@@ -186,6 +185,7 @@ class _Reader:
             self.take(")")
         self.take("{")
         rows: list[tuple[tuple[str, ...] | None, tuple[float, ...], bool, int]] = []
+        known: set[object] = set()
         while self.here.text != "}":
             row_at = self.here.at
             if self.here.text in ("table", "default"):
@@ -200,11 +200,16 @@ class _Reader:
                 self.skip_statement()
             else:
                 raise self.wrong("'table', 'default', '(' or '}'")
+            if rows and rows[-1][3] == row_at:
+                key = rows[-1][0] if rows[-1][0] is not None else rows[-1][2]
+                if key in known:
+                    raise self.error(f"{child!r}: this row stands twice", row_at)
+                known.add(key)
         self.next += 1
         return _Block(child, tuple(parents), tuple(rows), at)
 
-    def table(self, block: _Block, states: dict[str, tuple[str, ...]]) -> Array:
-        """The conditional table [parents' states, own states] of a block, rows scaled to one."""
+    def entries(self, block: _Block, states: dict[str, tuple[str, ...]]) -> int:
+        """How many entries the table of a block has."""
         for name in (block.child, *block.parents):
             if name not in states:
                 raise self.error(f"no variable is called {name[:40]!r}", block.at)
@@ -212,7 +217,11 @@ class _Reader:
             raise self.error(f"{block.child!r}: a variable stands twice", block.at)
         shape = [len(states[name]) for name in (*block.parents, block.child)]
         line = self.text.count("\n", 0, block.at) + 1
-        check_size(shape, f"variable {block.child!r}", self.source, line)
+        return check_size(shape, f"variable {block.child!r}", self.source, line)
+
+    def table(self, block: _Block, states: dict[str, tuple[str, ...]]) -> Array:
+        """The conditional table [parents' states, own states] of a block, rows scaled to one."""
+        shape = [len(states[name]) for name in (*block.parents, block.child)]
         table = np.full(shape, np.nan)
         places = [{state: i for i, state in enumerate(states[name])} for name in block.parents]
         for key, values, whole, at in sorted(block.rows, key=lambda row: row[0] is not None):
@@ -254,12 +263,13 @@ def _ordered(blocks: Sequence[_Block], reader: _Reader) -> list[int]:
     return order
 
 
-def parse_bif(text: str, source: str = "bif") -> Network:
+def parse_bif(text: str, source: str = "bif", sizes: Sizes | None = None) -> Network:
     """The network of a BIF text.
 
     Args:
       text: the whole file.
       source: its name, for messages.
+      sizes: how large it may be.
 
     Returns:
       The network, parents before children.
@@ -273,6 +283,7 @@ def parse_bif(text: str, source: str = "bif") -> Network:
       >>> parse_bif(text).variables[0].states
       ('no', 'yes')
     """
+    sizes = sizes or Sizes()
     reader = _Reader(text, source)
     states: dict[str, tuple[str, ...]] = {}
     blocks: list[_Block] = []
@@ -287,8 +298,8 @@ def parse_bif(text: str, source: str = "bif") -> Network:
             if found in states:
                 raise reader.error(f"variable {found!r} stands twice", at)
             states[found] = own
-            if len(states) > MAX_VARIABLES:
-                raise reader.error(f"at most {MAX_VARIABLES} variables are read", at)
+            if len(states) > sizes.variables:
+                raise reader.error(f"at most {sizes.variables} variables are read", at)
         elif kind == "probability":
             blocks.append(reader.probability())
         else:
@@ -299,10 +310,10 @@ def parse_bif(text: str, source: str = "bif") -> Network:
     for block in blocks:
         if block.child in tables:
             raise reader.error(f"{block.child!r} has two probability blocks", block.at)
+        entries += reader.entries(block, states)
+        if entries > sizes.entries:
+            raise reader.error(f"at most {sizes.entries} table entries are read", block.at)
         tables[block.child] = reader.table(block, states)
-        entries += tables[block.child].size
-        if entries > MAX_ENTRIES:
-            raise reader.error(f"at most {MAX_ENTRIES} table entries are read", block.at)
     for missing in states.keys() - tables.keys():
         raise NetworkError(f"variable {missing!r} has no probability block", source)
     order = _ordered(blocks, reader)

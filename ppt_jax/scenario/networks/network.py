@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ppt_jax.errors import UserError
+from ppt_jax.errors import UserError, printable
+from ppt_jax.scenario import limits
 
 Array = NDArray[np.float64]
 
@@ -18,6 +19,27 @@ MAX_FILE_BYTES = 32 * 1024 * 1024
 MAX_TABLE = 1 << 22  # entries of one conditional table
 MAX_ENTRIES = 1 << 25  # entries of all tables of a network
 MAX_VARIABLES = 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How large a network may be read.
+
+    Attributes:
+      file_bytes: of its file.
+      variables: how many.
+      entries: of all tables.
+      steps: of turning ProbLog clauses into tables, one for each clause and state.
+    """
+
+    file_bytes: int = MAX_FILE_BYTES
+    variables: int = MAX_VARIABLES
+    entries: int = MAX_ENTRIES
+    steps: int = 1 << 40
+
+
+SCENARIO = Sizes(256 * 1024, limits.MAX_MODEL, 1 << 22, 50_000)
+"""Of a network that becomes a scenario; larger ones do not fit into its limits anyway."""
 
 
 class NetworkError(UserError):
@@ -33,7 +55,7 @@ class NetworkError(UserError):
 
     def __init__(self, message: str, source: str = "", line: int = 0, column: int = 0) -> None:
         place = ":".join([source or "network", *(str(n) for n in (line, column) if n)])
-        super().__init__(f"{place}: {message}")
+        super().__init__(printable(f"{place}: {message}"))
         self.message = message
         self.source = source
         self.line = line
@@ -159,19 +181,20 @@ def topological_order(parents: Sequence[Sequence[int]]) -> tuple[list[int], list
     return order, [number for number, count in enumerate(waiting) if count]
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a network file, bounded and UTF-8.
+def read_text(path: str | Path, most: int | None = None) -> str:
+    """The text of a network file, of `most` bytes (`MAX_FILE_BYTES` else) and UTF-8.
 
     Raises:
       NetworkError: it cannot be read, is too long, or is no UTF-8 text.
     """
+    most = MAX_FILE_BYTES if most is None else most
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(most + 1)
     except OSError as error:
         raise NetworkError(f"cannot be read ({error.strerror})", str(path)) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise NetworkError(f"is longer than {MAX_FILE_BYTES} bytes", str(path))
+    if len(data) > most:
+        raise NetworkError(f"is longer than {most} bytes", str(path))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

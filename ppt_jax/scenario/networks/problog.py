@@ -21,12 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppt_jax.scenario.networks.network import (
-    MAX_ENTRIES,
     MAX_TABLE,
-    MAX_VARIABLES,
     Array,
     Network,
     NetworkError,
+    Sizes,
     Variable,
     check_size,
     topological_order,
@@ -165,8 +164,10 @@ def _ordered(clauses: Sequence[Clause], source: str) -> list[list[Clause]]:
 class _Builder:
     """Adds variables one by one; sees bodies as masks over the states of parent variables."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, sizes: Sizes) -> None:
         self.source = source
+        self.sizes = sizes
+        self.steps = 0
         self.variables: list[Variable] = []
         self.states: list[tuple[State, ...]] = []
         self.atoms: dict[Atom, tuple[int, frozenset[int]]] = {}
@@ -292,6 +293,14 @@ class _Builder:
                 message = f"the probabilities of line {clause.line} add up to {total:.6g}"
                 scale = 1.0 / total
             index = self.where(clause, above)
+            self.steps += len(masses)
+            if self.steps > self.sizes.steps:
+                raise NetworkError(
+                    f"its clauses take more than {self.sizes.steps} steps to read",
+                    self.source,
+                    clause.line,
+                    clause.column,
+                )
             before_it = [(state, np.array(mass[index])) for state, mass in masses.items()]
             for state, held in before_it:
                 if not held.any():
@@ -330,10 +339,11 @@ class _Builder:
         table /= table.sum(axis=-1, keepdims=True)
         self.entries += table.size
         number = len(self.variables)
-        if self.entries > MAX_ENTRIES or number >= MAX_VARIABLES:
+        if self.entries > self.sizes.entries or number >= self.sizes.variables:
             clause = clauses[0]
             raise NetworkError(
-                f"at most {MAX_VARIABLES} variables and {MAX_ENTRIES} table entries are read",
+                f"at most {self.sizes.variables} variables and {self.sizes.entries} table entries "
+                "are read",
                 self.source,
                 clause.line,
                 clause.column,
@@ -376,11 +386,12 @@ def _labels(atoms: Sequence[Atom], states: Sequence[State]) -> tuple[str, tuple[
     return name, tuple(labels)
 
 
-def problog_network(statements: Statements) -> AtomNetwork:
+def problog_network(statements: Statements, sizes: Sizes | None = None) -> AtomNetwork:
     """The Bayesian network of parsed ProbLog clauses.
 
     Args:
       statements: from `parse_problog`; evidence and queries are not looked at.
+      sizes: how large the network may be.
 
     Returns:
       The network with its atoms. An atom that only stands in bodies is never true, as in ProbLog
@@ -395,7 +406,7 @@ def problog_network(statements: Statements) -> AtomNetwork:
       >>> [variable.name for variable in made.network.variables]
       ['rain', 'wet']
     """
-    builder = _Builder(statements.source)
+    builder = _Builder(statements.source, sizes or Sizes())
     for clauses in _ordered(statements.clauses, statements.source):
         builder.add(clauses)
     network = Network(statements.source, tuple(builder.variables))

@@ -22,6 +22,7 @@ from ppt_jax.scenario.networks.network import NetworkError
 MAX_DEPTH = 60  # nesting of terms and of bodies
 MAX_TOKENS = 8_000_000
 MAX_TERM = 2_000  # characters of one arithmetic-looking term
+MAX_ARGUMENTS = 1_000  # of one compound term
 
 _TOKEN = re.compile(
     r"""
@@ -287,6 +288,8 @@ class _Parser:
             while self.is_symbol(","):
                 self.next += 1
                 args.append(self.term())
+                if len(args) > MAX_ARGUMENTS:
+                    raise self.error(f"more than {MAX_ARGUMENTS} arguments", token.at)
             self.take(")")
         shown = _name_text(name)
         text = f"{shown}({', '.join(arg.text for arg in args)})" if args else shown

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ppt_jax.scenario.networks.as_scenario import scenario_document
-from ppt_jax.scenario.networks.network import Network, NetworkError
+from ppt_jax.scenario.networks.network import SCENARIO, Network, NetworkError
 from ppt_jax.scenario.networks.problog import AtomNetwork, problog_network
 from ppt_jax.scenario.networks.problog_syntax import Literal, Statements
 
@@ -54,7 +54,7 @@ def problog_documents(
     Raises:
       NetworkError: the program is no network.
     """
-    made = problog_network(statements)
+    made = problog_network(statements, SCENARIO)
     if made.excessive:
         raise NetworkError(next(iter(made.excessive.values())), statements.source)
     blocks = sorted({query.block for query in statements.queries})

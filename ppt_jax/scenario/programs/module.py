@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ppt_jax.errors import UserError
+from ppt_jax.errors import UserError, printable
 from ppt_jax.scenario import limits
 
 MAX_SOURCE_BYTES: Final = 256 * 1024
@@ -41,7 +41,7 @@ class ProgramError(UserError):
 
     def __init__(self, message: str, source: str = "", line: int = 0, column: int = 0) -> None:
         place = ":".join([source or "program", *(str(n) for n in (line, column) if n)])
-        super().__init__(f"{place}: {message}")
+        super().__init__(printable(f"{place}: {message}"))
         self.message = message
         self.source = source
         self.line = line
