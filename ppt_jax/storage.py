@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ppt_jax.errors import UserError
 
-MAX_LINE: Final = 1 << 26  # characters of one row
+MAX_LINE: Final = 1 << 26  # bytes of one row
 
 
 def write_atomic(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -60,30 +60,34 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[tuple[int, Any]]:
     """Yields ``(line number from 1, object)`` of a JSON-lines file.
 
     Raises:
-      UserError: the file is missing, a line is not JSON or longer than `MAX_LINE` characters (the
+      UserError: the file is missing, a line is not JSON or longer than `MAX_LINE` bytes (the
         message names file and line).
     """
     try:
-        file = open(path, encoding="utf-8-sig")  # a byte-order mark, as some editors write, is fine
+        file = open(path, "rb")
     except OSError as error:
         raise UserError(f"{path}: cannot read ({error.strerror})") from error
     with file:
-        number = 0
-        try:
-            for number in itertools.count(1):
-                line = file.readline(MAX_LINE + 1)
-                if not line:
-                    return
-                if len(line) > MAX_LINE:
-                    raise UserError(
-                        f"{path}, line {number}: longer than {MAX_LINE} characters, no row of ours"
-                    )
-                if line.strip():
-                    yield number, json.loads(line)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}, line {number}: not UTF-8 text ({error.reason})") from error
-        except (ValueError, RecursionError) as error:  # too deep, or a number of 5,000 digits
-            raise UserError(f"{path}, line {number}: not a JSON object ({error})") from error
+        for number in itertools.count(1):
+            line = file.readline(MAX_LINE + 1)
+            if not line:
+                return
+            if len(line) > MAX_LINE:
+                raise UserError(
+                    f"{path}, line {number}: longer than {MAX_LINE} bytes, no row of ours"
+                )
+            if not line.strip():
+                continue
+            try:
+                # a byte-order mark, as some editors write, is fine
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{path}, line {number}: not UTF-8 text ({error.reason})"
+                ) from error
+            except (ValueError, RecursionError) as error:  # too deep, or 5,000 digits
+                raise UserError(f"{path}, line {number}: not a JSON object ({error})") from error
+            yield number, row
 
 
 def content_hash(data: object) -> str:

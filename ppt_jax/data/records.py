@@ -91,8 +91,19 @@ def _float(value: Any, where: str, default: float = math.nan) -> float:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RecordError(f"{where}: must be a number, is {value!r}")
-    return float(value) if math.isfinite(value) else default
+        raise RecordError(f"{where}: must be a number, is {_shown(value)}")
+    try:
+        return float(value) if math.isfinite(value) else default
+    except OverflowError:
+        raise RecordError(f"{where}: the number is too large") from None
+
+
+def _shown(value: Any) -> str:
+    """A wrong value as a message shows it: whatever it is, in one short piece."""
+    if isinstance(value, int) and abs(value) > 10**40:
+        return "a number of more than 40 digits"  # Python writes out at most 4,300
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _distribution(value: Any, size: int, where: str) -> np.ndarray:
@@ -102,7 +113,7 @@ def _distribution(value: Any, size: int, where: str) -> np.ndarray:
         raise RecordError(f"{where}: must be {size} probabilities, has {count}")
     try:
         probs_K = np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RecordError(f"{where}: must hold numbers ({error})") from error
     if not np.all(np.isfinite(probs_K)) or np.any(probs_K < 0):
         raise RecordError(f"{where}: probabilities must be finite and not negative")
@@ -117,7 +128,7 @@ def _text(data: Mapping[str, Any], field: str, where: str, required: bool = True
     if value is None and not required:
         return ""
     if not isinstance(value, str) or (required and not value):
-        raise RecordError(f"{where}, field {field!r}: must be a text, is {value!r}")
+        raise RecordError(f"{where}, field {field!r}: must be a text, is {_shown(value)}")
     return value
 
 
@@ -125,14 +136,19 @@ def _ask(ask: Mapping[str, Any], label: Mapping[str, Any], where: str) -> AskRec
     """One ask of a row with its label."""
     kind = _text(ask, "kind", where)
     if kind not in KINDS:
-        raise RecordError(f"{where}, field 'kind': {kind!r} is none of {', '.join(KINDS)}")
-    options = tuple(ask.get("options") or ()) if kind == "choice" else ()
-    if kind == "choice" and not options:
-        raise RecordError(f"{where}, field 'options': a choice must list its options")
+        raise RecordError(f"{where}, field 'kind': {_shown(kind)} is none of {', '.join(KINDS)}")
+    options: tuple[str, ...] = ()
+    if kind == "choice":
+        named = ask.get("options")
+        if not isinstance(named, Sequence) or isinstance(named, str) or not named:
+            raise RecordError(f"{where}, field 'options': a choice must list its options")
+        if not all(isinstance(option, str) for option in named):
+            raise RecordError(f"{where}, field 'options': every option is a text")
+        options = tuple(named)
     size = len(support_of(kind, options))
     truth = label.get("true_answer")
     if truth is not None and (not isinstance(truth, int) or not -1 <= truth < size):
-        raise RecordError(f"{where}, field 'true_answer': {truth!r} is no answer of {size}")
+        raise RecordError(f"{where}, field 'true_answer': {_shown(truth)} is no answer of {size}")
     return AskRecord(
         id=_text(ask, "id", where),
         kind=kind,
@@ -172,17 +188,23 @@ def record_from_row(row: Any, *, where: str) -> ScenarioRecord:
         raise RecordError(f"{where}, field 'scenario.ask': must be a list of asks")
     if not isinstance(labels, Sequence) or isinstance(labels, str):
         raise RecordError(f"{where}, field 'labels': must be a list, one label an ask")
-    by_id = {label.get("ask_id"): label for label in labels if isinstance(label, Mapping)}
+    by_id = {str(label.get("ask_id")): label for label in labels if isinstance(label, Mapping)}
     records = []
     for at, ask in enumerate(asks):
         if not isinstance(ask, Mapping):
             raise RecordError(f"{where}, ask {at}: must be an object")
-        label = by_id.pop(ask.get("id"), None)
+        place = f"{where}, ask {_shown(ask.get('id'))}"
+        label = by_id.pop(str(ask.get("id")), None)
         if label is None:
-            raise RecordError(f"{where}, ask {ask.get('id')!r}: has no label")
-        records.append(_ask(ask, label, f"{where}, ask {ask.get('id')!r}"))
+            raise RecordError(f"{place}: has no label")
+        records.append(_ask(ask, label, place))
     if by_id:
-        raise RecordError(f"{where}: labels for unknown asks {sorted(map(str, by_id))}")
+        raise RecordError(f"{where}: labels for unknown asks {_shown(sorted(by_id))}")
+    try:
+        document = json.dumps(scenario, ensure_ascii=False, allow_nan=False)
+        document.encode()  # no half of a surrogate pair, which no file holds
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{where}, field 'scenario': cannot be stored ({error})") from None
     return ScenarioRecord(
         id=_text(scenario, "id", where),
         motif=_text(scenario, "motif", where),
@@ -190,6 +212,6 @@ def record_from_row(row: Any, *, where: str) -> ScenarioRecord:
         skin=_text(scenario, "skin", where, required=False),
         genre=_text(scenario, "genre", where, required=False),
         story=_text(scenario, "story", where),
-        document=json.dumps(scenario, ensure_ascii=False, allow_nan=False),
+        document=document,
         asks=tuple(records),
     )
