@@ -6,6 +6,7 @@ import html.parser
 import json
 import pathlib
 import threading
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -153,6 +154,9 @@ def test_served_on_loopback_only(tmp_path: pathlib.Path) -> None:
         address = f"http://127.0.0.1:{server.server_address[1]}/index.html"
         with urllib.request.urlopen(address, timeout=10) as reply:
             assert b"kiln-crack-01" in reply.read()
+        foreign = urllib.request.Request(address, headers={"Host": "rebound.example:80"})
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(foreign, timeout=10)
         server.shutdown()
 
 
