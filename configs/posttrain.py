@@ -9,9 +9,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import breadth
 from configs.sections import section
 from launch.source import SourceConfig
-from ppt_jax.authoring.author import AuthorConfig
 from ppt_jax.data.packing import PackConfig
 from ppt_jax.data.tokenizer import TokenizerConfig
 from ppt_jax.evaluation.tables import EvaluationConfig
@@ -47,7 +47,7 @@ def recipe(
     config = ConfigDict()
     config.seed = 0
     config.source = section(SourceConfig, shape=shape)
-    config.author = section(AuthorConfig, without=("seed",), train_size=10_000)
+    config.author = breadth.author(train_size=10_000)
     config.label = section(LabelConfig, without=("seed",))
     config.data = ConfigDict()
     config.data.tokenizer = section(TokenizerConfig)  # for models without a source

@@ -437,6 +437,7 @@ def _write(
 ) -> None:
     """Writes shards in order; drops a story that equals an earlier one but for its numbers."""
     seen: set[str] = set()
+    refused_before = 0
     for shard in shards:
         path = out / "scenarios" / shard.name
         if path.exists():
@@ -457,10 +458,11 @@ def _write(
                     statistics.append(answers)
                 elif row:
                     rejects.append(_duplicate_row(row))
-                progress.advance(1, rejects=len(rejects))
+                progress.advance(1, rejects=refused_before + len(rejects))
         write_jsonl(out / "rejects" / shard.name, rejects)
         write_jsonl(out / "statistics" / shard.name, statistics)
         write_jsonl(path, rows)
+        refused_before += len(rejects)
 
 
 def _duplicate_row(row: Mapping[str, Any]) -> dict[str, Any]:

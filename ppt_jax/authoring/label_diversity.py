@@ -6,6 +6,7 @@ Works on `AskRecord`: on the checks' particles when a corpus is written, on labe
 from __future__ import annotations
 
 import collections
+import math
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -86,7 +87,7 @@ def uneven_positions(diversity: dict[str, Any]) -> float | None:
         asks = diversity["best_positions_counts"][count]
         if asks >= SMALLEST_POSITIONS:
             even = 1 / int(count)
-            noise = 2 * np.sqrt(even * (1 - even) / asks)
+            noise = 2 * math.sqrt(even * (1 - even) / asks)
             found.append(max(abs(share - even) - noise for share in shares))
     return round(max(0.0, *found), 5) if found else None
 

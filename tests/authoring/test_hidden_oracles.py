@@ -162,9 +162,11 @@ def test_taught_or_found(seed: int) -> None:
     skin, story = all_skins()[scenario.skin], scenario.story
     assert isinstance(skin, Tray)
     things, rules = scenario.members("thing"), scenario.members("rules")
-    top = chances(sentence(story, "one fixed rule"))
+    law = sentence(story, "one fixed rule")
+    top = chances(law)
     prior = np.full(len(rules), (1 - top[0]) / (len(rules) - 1) if top else 1 / len(rules))
-    prior[0] = top[0] if top else prior[0]
+    if top:
+        prior[rules.index(law.split(" it is ")[1].split(";")[0])] = top[0]
     taught = chances(sentence(story, "a teacher"))[0]
     singular = dict(zip((*skin.plurals, skin.things), (*skin.seconds, ""), strict=True))
 

@@ -234,11 +234,13 @@ def _ways(story: str) -> dict[str, float]:
 
 
 def _place_prior(story: str, places: list[str]) -> dict[str, float]:
-    favourite = [n for n in reading.numbers(reading.sentence(story, "Beforehand")) if 0 < n < 1]
-    if not favourite:
+    told = reading.sentence(story, "Beforehand")
+    chances = [n for n in reading.numbers(told) if 0 < n < 1]
+    if not chances:
         return dict.fromkeys(places, 1 / len(places))
-    rest = (1 - favourite[0]) / (len(places) - 1)
-    return {place: favourite[0] if place == places[0] else rest for place in places}
+    (favourite,) = (place for place in places if f"the {place}, and" in told)
+    rest = (1 - chances[0]) / (len(places) - 1)
+    return {place: chances[0] if place == favourite else rest for place in places}
 
 
 @pytest.mark.parametrize("seed", range(3 * SEEDS))

@@ -134,7 +134,7 @@ def _declare_rule(s: Sketch[Tray]) -> tuple[list[str], list[list[str]]]:
     names = s.some(list(rules), s.entities(3, 5))
     if not any(len(rules[name]) >= 3 for name in names):
         names[0] = f"all {k.things}"
-    s.set("rules", names)
+    members = s.set("rules", s.shuffled(names))
     s.setting(
         s.choose(
             (
@@ -156,7 +156,8 @@ def _declare_rule(s: Sketch[Tray]) -> tuple[list[str], list[list[str]]]:
             f"The {k.ruler} follows one fixed rule: with {top.chance()} it is {names[0]}; the"
             f" other{rest} are equally likely: {join_words(names[1:], 'or')}"
         )
-        weights = ", ".join([top.code] + [f"(1-{top.code})/{len(names) - 1}"] * (len(names) - 1))
+        other = f"(1-{top.code})/{len(names) - 1}"
+        weights = ", ".join(top.code if name == names[0] else other for name in members)
         s.draw("rule", f"pick(rules, weights=[{weights}])", says=says)
     for place, name in enumerate(names):
         tests = " or ".join(f"thing == {thing!r}" for thing in rules[name])

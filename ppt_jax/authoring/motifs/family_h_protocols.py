@@ -37,7 +37,7 @@ class _Prior:
 def _tell_place(
     s: Sketch[Any], of: str, labels: list[str], kind: str, at: str, *, even: bool
 ) -> _Prior:
-    """Tells where a thing is beforehand, evenly or with the first label as a favourite."""
+    """Tells where a thing is beforehand, evenly or with one label as a favourite."""
     rest = len(labels) - 1
     if even:
         says = s.choose(
@@ -47,14 +47,14 @@ def _tell_place(
             )
         )
         return _Prior(s.rule(says), f"pick({of})", (1 / len(labels),) * len(labels))
-    top = s.chance(0.35, 0.6)
+    top, favourite = s.chance(0.35, 0.6), s.choose(labels)
     says = s.rule(
-        f"Beforehand there is {top.chance()} that it is {at} the {labels[0]}, and the other"
+        f"Beforehand there is {top.chance()} that it is {at} the {favourite}, and the other"
         f" {count_word(rest)} {kind} are equally likely"
     )
-    weights = ", ".join([top.code] + [f"(1-{top.code})/{rest}"] * rest)
-    odds = (top.value, *((1 - top.value) / rest,) * rest)
-    return _Prior(says, f"pick({of}, weights=[{weights}])", odds)
+    codes = [top.code if one == favourite else f"(1-{top.code})/{rest}" for one in labels]
+    odds = tuple(top.value if one == favourite else (1 - top.value) / rest for one in labels)
+    return _Prior(says, f"pick({of}, weights=[{', '.join(codes)}])", odds)
 
 
 _WAYS = {
@@ -349,13 +349,15 @@ def _tell_swap(s: Sketch[Jar], codes: dict[str, str], mix: str) -> list[str]:
         pairs = list(itertools.pairwise(names))
     else:
         pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    slips = s.set("slips", ["no slip", *(f"{a} with {b}" for a, b in pairs)])
+    slips = ["no slip", *(f"{a} with {b}" for a, b in pairs)]
     chance = s.chance(0.4, 0.8, form="percent")
     says = s.rule(
         f"With {chance.chance()} {k.helper} swapped one of these {count_word(len(pairs))} pairs of"
         f" labels, all equally likely: {join_words(slips[1:], 'or')}; otherwise there was no slip"
     )
-    weights = [f"1-{chance.code}"] + [f"{chance.code}/{len(pairs)}"] * len(pairs)
+    members = s.set("slips", s.shuffled(slips))
+    even = f"{chance.code}/{len(pairs)}"
+    weights = [f"1-{chance.code}" if slip == slips[0] else even for slip in members]
     s.draw("slip", f"pick(slips, weights=[{', '.join(weights)}])", says=says)
     for place, name in enumerate(names):
         parts = {

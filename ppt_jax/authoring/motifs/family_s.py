@@ -305,14 +305,16 @@ def _form(s: Sketch[TeamContest], levels: Levels, whole: str) -> None:
     """Declares the form of every player on every day, and in every rerun of a new contest."""
     bad, usual, good = s.skin.forms
     three = s.maybe(0.7)
-    forms = s.set("form", [bad, usual, good] if three else [bad, good])
     shine, flop, often = _form_rule(s, levels, three)
     s.let("shine", shine, per="player", says=often)
-    weights = ["1-shine[player]", "shine[player]"]
+    chances = {bad: "1-shine[player]", good: "shine[player]"}
     if three:
         s.let("flop", flop, per="player", says=often)
-        weights = ["flop[player]", "1-flop[player]-shine[player]", "shine[player]"]
-    effort, brings = _effort(s, forms, whole)
+        middle = "1-flop[player]-shine[player]"
+        chances = {bad: "flop[player]", usual: middle, good: "shine[player]"}
+    effort, brings = _effort(s, list(chances), whole)
+    # In any order, so that the place of an option says nothing about its chance.
+    weights = [chances[form] for form in s.set("form", s.shuffled(list(chances)))]
     for day, prefix in (("day", ""), ("rerun", "next_")):
         state, per = f"{prefix}state", ("player", day)
         s.draw(state, f"pick(form, weights=[{', '.join(weights)}])", per=per, says=often)
