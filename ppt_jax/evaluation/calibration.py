@@ -7,19 +7,22 @@ confidences themselves (the tables print its mean and 95% quantile beside each v
 Binned errors come in two steps, bin index per item and sums per bin, because sums are linear in
 the item weights: one matrix product then gives all bootstrap replicates (`error_from_sums` takes
 leading axes). Ties are compared as integer ranks and never split between bins, bins include 0 and
-1, and the order of items does not matter. All functions are pure `jnp` and take item weights.
+1, and the order of items does not matter. All functions are pure `jnp` and take item weights; those
+of bin sums work on numpy arrays as they do on JAX ones.
 
 Axes: N items, B bins, M cells of the smoothing grid.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import jax.scipy as jsp
+import numpy as np
 
+Array = jax.Array | np.ndarray
 Scheme = Literal["auto", "distinct", "width", "mass"]
 MAX_DISTINCT = 101  # up to so many distinct confidences, "auto" gives each its own bin
 _EDGE_TOLERANCE = 1e-6  # a confidence this close below a bin edge counts as on the edge
@@ -28,23 +31,23 @@ _EDGE_TOLERANCE = 1e-6  # a confidence this close below a bin edge counts as on 
 class BinSums(NamedTuple):
     """Weighted sums per bin; every field is [..., B]. Linear in the item weights."""
 
-    weight: jax.Array
-    conf: jax.Array
-    outcome: jax.Array
-    conf_squared: jax.Array
-    outcome_squared: jax.Array
-    product: jax.Array
+    weight: Array
+    conf: Array
+    outcome: Array
+    conf_squared: Array
+    outcome_squared: Array
+    product: Array
 
 
 class Decomposition(NamedTuple):
     """Brier score and its five exact parts, see `decomposition_from_sums`."""
 
-    brier: jax.Array
-    reliability: jax.Array
-    resolution: jax.Array
-    uncertainty: jax.Array
-    within_bin_variance: jax.Array
-    within_bin_covariance: jax.Array
+    brier: Array
+    reliability: Array
+    resolution: Array
+    uncertainty: Array
+    within_bin_variance: Array
+    within_bin_covariance: Array
 
 
 def distinct_ranks(conf_N: jax.Array) -> jax.Array:
@@ -105,15 +108,17 @@ def bin_sums(
     return BinSums(*(jnp.zeros(bins, conf_N.dtype).at[index_N].add(weight_N * x) for x in rows))
 
 
-def _safe(x: jax.Array) -> jax.Array:
-    return jnp.where(x > 0, x, 1.0)
+def _safe(x: Array) -> Any:
+    xp = x.__array_namespace__()
+    return xp.where(x > 0, x, 1.0)
 
 
-def _nan_if_empty(value: jax.Array, sums: BinSums) -> jax.Array:
-    return jnp.where(jnp.sum(sums.weight, axis=-1) > 0, value, jnp.nan)
+def _nan_if_empty(value: Array, sums: BinSums) -> Any:
+    xp = sums.weight.__array_namespace__()
+    return xp.where(xp.sum(sums.weight, axis=-1) > 0, value, xp.nan)
 
 
-def error_from_sums(sums: BinSums, norm: float = 1) -> jax.Array:
+def error_from_sums(sums: BinSums, norm: float = 1) -> Any:
     """Binned calibration error from bin sums.
 
     Args:
@@ -124,30 +129,31 @@ def error_from_sums(sums: BinSums, norm: float = 1) -> jax.Array:
     Returns:
       [...]; NaN where nothing weighs.
     """
-    gap = jnp.abs(sums.outcome - sums.conf) / _safe(sums.weight)
-    share = sums.weight / _safe(jnp.sum(sums.weight, axis=-1, keepdims=True))
+    xp = sums.weight.__array_namespace__()
+    gap = xp.abs(sums.outcome - sums.conf) / _safe(sums.weight)
+    share = sums.weight / _safe(xp.sum(sums.weight, axis=-1, keepdims=True))
     if norm == 1:
-        value = jnp.sum(share * gap, axis=-1)
+        value = xp.sum(share * gap, axis=-1)
     elif norm == 2:
-        value = jnp.sqrt(jnp.sum(share * gap**2, axis=-1))
+        value = xp.sqrt(xp.sum(share * gap**2, axis=-1))
     else:
-        value = jnp.max(jnp.where(sums.weight > 0, gap, 0.0), axis=-1)
+        value = xp.max(xp.where(sums.weight > 0, gap, 0.0), axis=-1)
     return _nan_if_empty(value, sums)
 
 
-def debiased_from_sums(sums: BinSums) -> jax.Array:
+def debiased_from_sums(sums: BinSums) -> Any:
     """Debiased squared L2 calibration error; may be negative, has mean near 0 under calibration.
 
     From each bin's squared gap the sampling variance of its mean outcome, the sample variance
     over n, is subtracted (Kumar, Liang & Ma 2019, with the sample variance so that soft outcomes
     are right too); bins with one item or less are left out of the correction.
     """
-    n = sums.weight
+    n, xp = sums.weight, sums.weight.__array_namespace__()
     gap = (sums.outcome - sums.conf) / _safe(n)
-    variance = jnp.maximum(sums.outcome_squared / _safe(n) - (sums.outcome / _safe(n)) ** 2, 0)
-    correction = jnp.where(n > 1, variance / _safe(n - 1), 0.0)
-    share = n / _safe(jnp.sum(n, axis=-1, keepdims=True))
-    return _nan_if_empty(jnp.sum(share * (gap**2 - correction), axis=-1), sums)
+    variance = xp.maximum(sums.outcome_squared / _safe(n) - (sums.outcome / _safe(n)) ** 2, 0)
+    correction = xp.where(n > 1, variance / _safe(n - 1), 0.0)
+    share = n / _safe(xp.sum(n, axis=-1, keepdims=True))
+    return _nan_if_empty(xp.sum(share * (gap**2 - correction), axis=-1), sums)
 
 
 def decomposition_from_sums(sums: BinSums) -> Decomposition:
@@ -156,20 +162,21 @@ def decomposition_from_sums(sums: BinSums) -> Decomposition:
     Unlike the three-term form it adds up whatever the bins: ``brier = reliability - resolution +
     uncertainty + within_bin_variance - within_bin_covariance`` (the last is twice the covariance).
     """
-    n, total = sums.weight, _safe(jnp.sum(sums.weight, axis=-1))
+    xp = sums.weight.__array_namespace__()
+    n, total = sums.weight, _safe(xp.sum(sums.weight, axis=-1))
     share = n / total[..., None]
     conf, outcome = sums.conf / _safe(n), sums.outcome / _safe(n)
-    base = jnp.sum(sums.outcome, axis=-1) / total
+    base = xp.sum(sums.outcome, axis=-1) / total
     variance = sums.conf_squared / _safe(n) - conf**2
     covariance = sums.product / _safe(n) - conf * outcome
-    brier = jnp.sum(sums.conf_squared + sums.outcome_squared - 2 * sums.product, axis=-1) / total
+    brier = xp.sum(sums.conf_squared + sums.outcome_squared - 2 * sums.product, axis=-1) / total
     parts = (
         brier,
-        jnp.sum(share * (conf - outcome) ** 2, axis=-1),
-        jnp.sum(share * (outcome - base[..., None]) ** 2, axis=-1),
-        jnp.sum(sums.outcome_squared, axis=-1) / total - base**2,
-        jnp.sum(share * variance, axis=-1),
-        2 * jnp.sum(share * covariance, axis=-1),
+        xp.sum(share * (conf - outcome) ** 2, axis=-1),
+        xp.sum(share * (outcome - base[..., None]) ** 2, axis=-1),
+        xp.sum(sums.outcome_squared, axis=-1) / total - base**2,
+        xp.sum(share * variance, axis=-1),
+        2 * xp.sum(share * covariance, axis=-1),
     )
     return Decomposition(*(_nan_if_empty(part, sums) for part in parts))
 

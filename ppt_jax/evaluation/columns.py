@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 
-from ppt_jax.evaluation import calibration
 from ppt_jax.evaluation.calibration import MAX_DISTINCT
 
 MOST_GROUPS = 4096
@@ -39,7 +36,7 @@ class Sorted:
     conf_N: np.ndarray
     weight_N: np.ndarray
     ends_G: np.ndarray  # place after the last item of each group of ties
-    bins: dict[str, tuple[np.ndarray, int]]  # scheme -> bin of each sorted item, number of bins
+    bins: dict[str, np.ndarray]  # scheme -> bin of each sorted item
     sweep_edges: np.ndarray  # item places, [b, bin]
     cell_edges_M: np.ndarray
     share_N: np.ndarray  # part of each item's mass that goes to the right cell
@@ -59,15 +56,13 @@ def sort(conf_N: np.ndarray, weight_N: np.ndarray, bins: int, cells: int) -> Sor
     ends = np.append(np.flatnonzero(conf[1:] != conf[:-1]) + 1, len(conf))
     rank = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
     weight_G = np.bincount(rank, weight)
-    room = max(256, 1 << (len(weight_G) - 1).bit_length())  # few shapes, few compilations
-    sweep = np.asarray(_sweep_edges(jnp.asarray(np.pad(weight_G, (0, room - len(weight_G))))))
     starts = np.append(0, ends)
     middle = (np.cumsum(weight_G) - weight_G / 2) / max(weight_G.sum(), 1e-30)
     mass = np.clip(np.floor(middle * bins + 1e-6), 0, bins - 1).astype(int)[rank]
     width = np.clip(np.floor(conf * bins + 1e-6), 0, bins - 1).astype(int)
-    schemes = {"mass": (mass, bins), "width": (width, bins)}
+    schemes = {"mass": mass, "width": width}
     if len(weight_G) <= MAX_DISTINCT:
-        schemes["distinct"] = (rank, MAX_DISTINCT)
+        schemes["distinct"] = rank
     place = np.clip(conf * cells - 0.5, 0, cells - 1)
     left = np.clip(np.floor(place), 0, cells - 2).astype(int)
     return Sorted(
@@ -76,13 +71,26 @@ def sort(conf_N: np.ndarray, weight_N: np.ndarray, bins: int, cells: int) -> Sor
         weight_N=weight,
         ends_G=ends,
         bins=schemes,
-        sweep_edges=starts[np.minimum(sweep, len(weight_G))],
+        sweep_edges=starts[_sweep_edges(middle)],
         cell_edges_M=np.searchsorted(left, np.arange(cells)),
         share_N=place - left,
     )
 
 
-_sweep_edges = jax.jit(lambda weight_G: calibration.sweep_edges(weight_G, _SWEEP_BINS))
+def _sweep_edges(middle_G: np.ndarray) -> np.ndarray:
+    """First group of each of 1, 2, ... bins of equal weight, as `calibration.sweep_edges`.
+
+    Args:
+      middle_G: share of the weight up to the middle of each group, ascending.
+
+    Returns:
+      [b, bin + 1], each row ends in G.
+    """
+    edges = np.full((_SWEEP_BINS, _SWEEP_BINS + 1), len(middle_G))
+    for count in range(1, _SWEEP_BINS + 1):
+        index = np.clip(np.floor(middle_G * count + 1e-6), 0, count - 1)
+        edges[count - 1, :count] = np.searchsorted(index, np.arange(count))
+    return edges
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -123,7 +131,7 @@ def group(s: Sorted, bins: int, cells: int) -> Grouped:
     if len(ends) > MOST_GROUPS:
         run = np.cumsum(s.weight_N)[ends - 1]
         wanted = np.searchsorted(run, run[-1] * np.arange(1, MOST_GROUPS) / MOST_GROUPS)
-        changes = [np.flatnonzero(np.diff(bin_N)) + 1 for bin_N, _ in s.bins.values()]
+        changes = [np.flatnonzero(np.diff(bin_N)) + 1 for bin_N in s.bins.values()]
         ends = np.concatenate([ends[wanted], *changes, s.cell_edges_M, [len(s.conf_N)]])
         ends = np.unique(ends[ends > 0])  # no group lies in two bins or two cells
     starts = np.append(0, ends[:-1])
