@@ -125,15 +125,17 @@ def browse(workdir: pathlib.Path, out: pathlib.Path, per_page: int = 20, limit: 
 
     answers = read_answers(workdir)
     entries: list[Entry] = []
-    refused = 0
+    refused: list[ScenarioError] = []
     for scenario, labels in read_rows(workdir):
         if limit and len(entries) >= limit:
             break
         if isinstance(scenario, ScenarioError):
-            refused += 1
+            refused.append(scenario)
             continue
         own = {a.id: answers.get(f"{scenario.id}/{a.id}", {}) for a in scenario.ask}
         entries.append(Entry(scenario, labels, own))
+    if not entries and refused:
+        raise UserError(f"{workdir}: none of {len(refused):,} lines is sound; first {refused[0]}")
     if not entries:
         raise UserError(f"{workdir}: no scenarios in labels/, scenarios/ or the folder itself")
     pages = math.ceil(len(entries) / per_page)
@@ -145,7 +147,7 @@ def browse(workdir: pathlib.Path, out: pathlib.Path, per_page: int = 20, limit: 
         if path.stem[5:].isdigit() and int(path.stem[5:]) >= pages:
             path.unlink()
     labelled = sum(bool(one.labels) for one in entries)
-    note = f"{labelled:,} with labels" + (f", {refused:,} unsound left out" if refused else "")
+    note = f"{labelled:,} with labels" + (f", {len(refused):,} unsound left out" if refused else "")
     write_atomic(out / "index.html", index_page(entries, per_page, note))
     return len(entries)
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ppt_jax.errors import printable
 from ppt_jax.evaluation.items import PERCENT, SCHEMA_VERSION, Item, ItemError
 from ppt_jax.storage import read_jsonl, write_jsonl
 
 _DIGITS = 9  # significant digits on disk; float32 log-probabilities survive it unchanged
 _SUM_TOLERANCE = 1e-3
 _FIRST_FORM = "items/1"
+_WORDS = 500  # characters of an error
 _TARGET_FIELDS = ("kind", "probs", "value", "n_draws")
 _ANSWER_FIELDS = (*("run_id", "seed", "readout", "greedy_text", "parsed", "parse_ok"),)
 _PLAIN_FIELDS = (
@@ -171,6 +173,12 @@ def write_items(path: str | os.PathLike[str], items: Iterable[Item]) -> None:
     write_jsonl(path, (to_json(item) for item in items))
 
 
+def _short(error: Exception) -> str:
+    """An error's words without most of a value that is a whole page."""
+    words = printable(error)
+    return words if len(words) <= _WORDS else f"{words[: _WORDS - 120]} ... {words[-100:]}"
+
+
 def read_items(path: str | os.PathLike[str]) -> Iterator[Item]:
     """Yields the items of an `items.jsonl`.
 
@@ -183,9 +191,10 @@ def read_items(path: str | os.PathLike[str]) -> Iterator[Item]:
         try:
             item = from_json(row)
         except ItemError as error:
-            raise ItemError(f"{path}, line {line}: {error}") from None
-        except TypeError as error:
-            raise ItemError(f"{path}, line {line}: a field has the wrong type ({error})") from None
+            raise ItemError(f"{path}, line {line}: {_short(error)}") from None
+        except (TypeError, ValueError, ArithmeticError) as error:
+            words = f"a field has the wrong type or size ({_short(error)})"
+            raise ItemError(f"{path}, line {line}: {words}") from None
         first = seen.setdefault((item.model, item.item_id), line)
         if first != line:
             raise ItemError(

@@ -214,3 +214,19 @@ def test_the_first_form_is_read(tmp_path: pathlib.Path) -> None:
     path.write_text(json.dumps(row | {"schema": "items/7"}) + "\n")
     with pytest.raises(ItemError, match="line 1: schema_version is 'items/7'"):
         list(read_items(path))
+
+
+@pytest.mark.parametrize("field", ["label_error", "logp", "true_rank", "valid_mass", "item_id"])
+@pytest.mark.parametrize("value", [10**400, {"a": "\x1b[2J" * 5000}, [[]] * 3000])
+def test_a_value_of_another_kind_or_size_is_one_short_line(
+    tmp_path: pathlib.Path, field: str, value: object
+) -> None:
+    path = tmp_path / "items.jsonl"
+    write_items(path, [item()])
+    row = json.loads(path.read_text())
+    row |= {"probs": [0.25, 0.75], "logp": None, "valid_mass": 1.0, field: value}
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(ItemError, match="line 1: ") as error:
+        list(read_items(path))
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < len(str(path)) + 600

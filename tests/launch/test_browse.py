@@ -163,3 +163,6 @@ def test_served_on_loopback_only(tmp_path: pathlib.Path) -> None:
 def test_nothing_to_read(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UserError, match="no scenarios"):
         browse(tmp_path, tmp_path / "out")
+    write(tmp_path, {"id": "broken"})
+    with pytest.raises(UserError, match=r"none of 1 lines is sound.*line 1: broken: schema"):
+        browse(tmp_path, tmp_path / "out")
