@@ -22,7 +22,9 @@ class Loaded:
     identity: dict[str, Any]
 
 
-def load_model(path: str, *, which: str = "best", name: str = "", silent: bool = False) -> Loaded:
+def load_model(
+    path: str, *, which: str = "best", name: str = "", silent: bool = False, dtype: str = ""
+) -> Loaded:
     """Loads a model and its tokenizer.
 
     Args:
@@ -31,6 +33,8 @@ def load_model(path: str, *, which: str = "best", name: str = "", silent: bool =
       which: checkpoint of a work folder: ``best``, ``last`` or ``lm``.
       name: for tables; the folder's name when empty.
       silent: no progress bars while it answers.
+      dtype: of weights and arithmetic, ``bfloat16`` or ``float32``; empty: float32 weights, and the
+        arithmetic that the model was trained with.
 
     Raises:
       UserError: neither of the two, or files that do not belong together.
@@ -44,7 +48,7 @@ def load_model(path: str, *, which: str = "best", name: str = "", silent: bool =
         from ppt_jax.models.exchange import load_params, read_config
 
         config = read_config(folder)
-        params = load_params(folder, config)
+        params = load_params(folder, config, dtype=dtype or "float32")
         tokenizer = load_tokenizer(folder)
         which = ""
     elif trained.exists():
@@ -58,7 +62,7 @@ def load_model(path: str, *, which: str = "best", name: str = "", silent: bool =
         if config.adapter_rank:
             raise UserError(
                 f"{folder}: holds adapters; write one model with python -m launch.export --merge, "
-                "and evaluate that directory"
+                "and name that directory"
             )
         params = load_trained(folder / "train", config, which)
         tokenizer = load_tokenizer(folder / "tokenizer")
@@ -67,6 +71,11 @@ def load_model(path: str, *, which: str = "best", name: str = "", silent: bool =
             f"{path}: no model here; a work folder has train/checkpoints/, a model directory "
             "config.json and safetensors"
         )
+    if dtype:
+        import jax
+
+        params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+        config = dataclasses.replace(config, compute_dtype=dtype)
     from ppt_jax.models.decoder import count_parameters
 
     label = name or folder.resolve().name
@@ -78,4 +87,8 @@ def load_model(path: str, *, which: str = "best", name: str = "", silent: bool =
         "width": config.width,
         "vocabulary": config.vocab_size,
     }
-    return Loaded(label, DecoderModel(config, params, tokenizer, silent=silent), identity)
+    try:
+        model = DecoderModel(config, params, tokenizer, silent=silent)
+    except UserError as error:
+        raise UserError(f"{folder}: its tokenizer does not fit its model ({error})") from error
+    return Loaded(label, model, identity)

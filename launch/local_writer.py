@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ppt_jax.data.vocabulary import encoder_of, token_bytes
 from ppt_jax.errors import UserError
 from ppt_jax.models.architecture import DecoderConfig
 from ppt_jax.models.decoder import Params
+from ppt_jax.models.exchange import read_json
 from ppt_jax.models.generation import pad_prompts
 from ppt_jax.models.guided import Guide, GuidedGenerate
 
@@ -35,6 +37,10 @@ class DecoderWriter:
       label: a name for people; the writer's name adds a fingerprint of the weights, since answers
         are kept under the model's name and other weights give other answers.
       rows: answers written at once.
+      end_tokens: further tokens that end an answer, beside the tokenizer's own.
+
+    Raises:
+      UserError: tokenizer and decoder do not belong together, or nothing ends an answer.
     """
 
     def __init__(
@@ -45,19 +51,28 @@ class DecoderWriter:
         *,
         label: str = "model",
         rows: int = 8,
+        end_tokens: Sequence[int] = (),
     ) -> None:
         if rows < 1:
             raise UserError(f"rows={rows}: must be 1 or more")
         end = getattr(tokenizer, "eos_token_id", None)
-        if end is None:
+        ends = {*end_tokens} if end is None else {int(end), *end_tokens}
+        if not ends:
             raise UserError(f"{label}: the tokenizer names no token that ends an answer")
+        pieces = token_bytes(tokenizer)
+        highest = max(len(pieces) - 1, *ends)
+        if highest >= config.vocab_size:
+            raise UserError(
+                f"{label}: the tokenizer writes ids up to {highest}, the model knows ids up to "
+                f"{config.vocab_size - 1}; they do not belong together"
+            )
         self.name = f"{label}@{fingerprint(params)}"
         self.tokenizer_json = encoder_of(tokenizer).to_str()
         self.vocab_size = config.vocab_size
-        self.end_tokens: tuple[int, ...] = (int(end),)
+        self.end_tokens: tuple[int, ...] = tuple(sorted(ends))
         self.rows = rows
         self._params, self._tokenizer = params, tokenizer
-        self._bytes = token_bytes(tokenizer)
+        self._bytes = pieces
         self._generate = GuidedGenerate(config)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -134,11 +149,38 @@ class _Filled:
         return np.concatenate([self._guide.take(tokens_B[:rows]), np.ones(self._spare, bool)])
 
 
-def load_writer(path: str, *, which: str = "best", rows: int = 8) -> DecoderWriter:
+def load_writer(path: str, *, which: str = "best", rows: int = 8, dtype: str = "") -> DecoderWriter:
     """Loads a work folder or a model directory; see `launch.loading.load_model`."""
-    loaded = load_model(path, which=which, silent=True)
+    loaded = load_model(path, which=which, silent=True, dtype=dtype)
     model = loaded.model
-    return DecoderWriter(model.config, model.params, model.tokenizer, label=loaded.name, rows=rows)
+    return DecoderWriter(
+        model.config,
+        model.params,
+        model.tokenizer,
+        label=loaded.name,
+        rows=rows,
+        end_tokens=generation_ends(path),
+    )
+
+
+def generation_ends(path: str) -> tuple[int, ...]:
+    """The tokens that end an answer by ``generation_config.json``; none without that file.
+
+    Chat models often end a turn with another token than the tokenizer's ``eos_token``.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
+    file = pathlib.Path(path) / "generation_config.json"
+    if not file.exists():
+        return ()
+    ends = read_json(file).get("eos_token_id")
+    found = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if not all(isinstance(end, int) and end >= 0 for end in found):
+        raise UserError(
+            f"{file}: eos_token_id is {ends!r}; it must be a token id or a list of them"
+        )
+    return tuple(found)
 
 
 def fingerprint(params: Params) -> str:

@@ -262,15 +262,15 @@ def run_stage(
     check_config(config)
     if stage not in ("author", "label"):
         check_source(config)
-    folder = Workdir(workdir, resolved(config))
     names = tuple(SECTIONS)
-    folder.check(names[: names.index(stage) + 1])
-    if stage == "train" and not folder.done("dataset"):
-        folder.require("dataset")
-        folder.run("dataset", functools.partial(dataset, config, folder.path))
-    folder.require(stage)
-    if not folder.run(stage, functools.partial(work or STAGES[stage], config, folder.path)):
-        print(f"{stage}: finished already in {folder.path}")
+    with Workdir(workdir, resolved(config)) as folder:
+        folder.check(names[: names.index(stage) + 1])
+        if stage == "train" and not folder.done("dataset"):
+            folder.require("dataset")
+            folder.run("dataset", functools.partial(dataset, config, folder.path))
+        folder.require(stage)
+        if not folder.run(stage, functools.partial(work or STAGES[stage], config, folder.path)):
+            print(f"{stage}: finished already in {folder.path}")
 
 
 def run_pipeline(config: ml_collections.ConfigDict, workdir: str) -> None:
@@ -282,18 +282,18 @@ def run_pipeline(config: ml_collections.ConfigDict, workdir: str) -> None:
     """
     check_config(config)
     check_source(config)
-    folder = Workdir(workdir, resolved(config))
-    if folder.foreign_input():
-        raise UserError(
-            f"{workdir}: the labels here were made from --input={folder.foreign_input()}; run "
-            "launch.dataset, launch.train and launch.evaluate on it, not the pipeline, which "
-            "authors scenarios of its own"
-        )
-    folder.check()
-    for number, (stage, work) in enumerate(STAGES.items(), start=1):
-        print(f"[{number}/{len(STAGES)}] {stage}", flush=True)
-        if not folder.run(stage, functools.partial(work, config, folder.path)):
-            print(f"{stage}: finished already")
+    with Workdir(workdir, resolved(config)) as folder:
+        if folder.foreign_input():
+            raise UserError(
+                f"{workdir}: the labels here were made from --input={folder.foreign_input()}; run "
+                "launch.dataset, launch.train and launch.evaluate on it, not the pipeline, which "
+                "authors scenarios of its own"
+            )
+        folder.check()
+        for number, (stage, work) in enumerate(STAGES.items(), start=1):
+            print(f"[{number}/{len(STAGES)}] {stage}", flush=True)
+            if not folder.run(stage, functools.partial(work, config, folder.path)):
+                print(f"{stage}: finished already")
     seconds = folder.seconds()
     times = ", ".join(f"{stage} {value:.0f} s" for stage, value in seconds.items())
     from ppt_jax.evaluation.results import read_results

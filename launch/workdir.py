@@ -85,6 +85,16 @@ class Workdir:
                 "another folder"
             ) from error
 
+    def close(self) -> None:
+        """Lets others into the folder."""
+        self._lock.close()
+
+    def __enter__(self) -> Workdir:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def _settings(self, stage: str) -> dict[str, Any]:
         settings: dict[str, Any] = {}
         for name in SECTIONS[stage]:

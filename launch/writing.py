@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
@@ -15,10 +15,15 @@ from launch.settings import build
 from ppt_jax.authoring.backends.budgets import Budget, Ledger, Prices, expense_table
 from ppt_jax.authoring.backends.journal import Journal
 from ppt_jax.authoring.backends.protocol import Backend
-from ppt_jax.authoring.llm.config import LLMAuthorConfig
+from ppt_jax.authoring.llm.config import STAGES, LLMAuthorConfig
 from ppt_jax.errors import UserError
 
-KINDS = ("openai", "batch", "replay", "offline")
+if TYPE_CHECKING:
+    from ppt_jax.authoring.backends.local import Writer
+
+KINDS = ("openai", "batch", "local", "replay", "offline")
+CHECKPOINTS, DTYPES = ("best", "last", "lm"), ("bfloat16", "float32")
+UNNAMED = ("", "default")  # what a recipe says of a model that it does not name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +31,9 @@ class BackendSettings:
     """Who answers an LLM author, and what that may cost.
 
     Attributes:
-      kind: ``openai`` (any server of that form), ``batch`` (its batch files), ``replay`` (a journal
-        and nothing else) or ``offline`` (the motifs of the offline author play the model).
+      kind: ``openai`` (any server of that form), ``batch`` (its batch files), ``local`` (a model in
+        this process, on JAX), ``replay`` (a journal and nothing else) or ``offline`` (the motifs of
+        the offline author play the model).
       base_url: of the server, up to and including the version.
       api_key_env: environment variable that holds the key; the key is written nowhere.
       journal: file of all requests and answers; empty for ``answers.jsonl`` in the work folder.
@@ -37,6 +43,11 @@ class BackendSettings:
       timeout: seconds for one answer.
       schema_mode: how a schema is asked for; ``auto`` probes the server.
       poll: seconds between looks at a batch.
+      path: of ``local``: a work folder with a trained model, or a directory in the Hugging Face
+        layout.
+      which: checkpoint of a work folder: ``best``, ``last`` or ``lm``.
+      rows: answers that ``local`` writes at once.
+      dtype: weights and arithmetic of ``local``: ``bfloat16`` or ``float32``.
       flaws: rates of flaws of ``offline`` answers, see `ppt_jax.authoring.llm.offline.FLAWS`.
     """
 
@@ -54,11 +65,31 @@ class BackendSettings:
     timeout: float = 300.0
     schema_mode: str = "auto"
     poll: float = 60.0
+    path: str = ""
+    which: str = "best"
+    rows: int = 8
+    dtype: str = "bfloat16"
     flaws: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(f"backend.kind: {self.kind!r}; {nearest(self.kind, KINDS)}")
+        if self.kind == "local" and not self.path:
+            raise UserError(
+                "backend.path is empty: kind 'local' needs a work folder or a model directory "
+                "(config.json, safetensors, tokenizer)"
+            )
+        if self.path and self.kind != "local":
+            raise UserError(
+                f"backend.path={self.path!r} is for kind 'local'; backend.kind is {self.kind!r}"
+            )
+        for field, known in (("which", CHECKPOINTS), ("dtype", DTYPES)):
+            if getattr(self, field) not in known:
+                raise UserError(
+                    f"backend.{field}: {getattr(self, field)!r} is none of {', '.join(known)}"
+                )
+        if self.rows < 1:
+            raise UserError(f"backend.rows: {self.rows} is below 1")
 
     def budget(self) -> Budget:
         """The limits; 0 is none."""
@@ -106,6 +137,7 @@ def open_backend(
     """
     from ppt_jax.authoring.backends.batch import BatchBackend, BatchConfig
     from ppt_jax.authoring.backends.chat import ChatBackend, ChatConfig
+    from ppt_jax.authoring.backends.local import LocalBackend
     from ppt_jax.authoring.backends.offline import OfflineBackend
     from ppt_jax.authoring.backends.openai_sdk import OpenAIServer
     from ppt_jax.authoring.backends.replay import ReplayBackend
@@ -120,12 +152,15 @@ def open_backend(
     replay = settings.kind == "replay"
     if replay and not path.exists():
         raise UserError(f"{path}: no such journal to replay; name one as backend.journal")
+    writer = _writer(settings) if settings.kind == "local" else None
     secrets = server.secrets if server is not None else ()
     with Journal(path, secrets=secrets, readonly=replay) as journal:
         ledger = Ledger(settings.budget(), settings.price_list(), journal)
         backend: Backend
         if replay:
             backend = ReplayBackend(journal, ledger=ledger)
+        elif writer is not None:
+            backend = LocalBackend(writer, journal=journal, ledger=ledger)
         elif settings.kind == "offline":
             answers = OfflineAnswers(settings.flaws)
             backend = OfflineBackend(answers, journal=journal, ledger=ledger)
@@ -144,6 +179,39 @@ def open_backend(
         yield backend, ledger
 
 
+def _writer(settings: BackendSettings) -> Writer:
+    from ppt_jax.authoring.backends.grammars import find_llguidance
+
+    find_llguidance()  # said before the weights are read
+    from launch.local_writer import load_writer
+
+    return load_writer(
+        settings.path, which=settings.which, rows=settings.rows, dtype=settings.dtype
+    )
+
+
+def named(author: LLMAuthorConfig, model: str) -> LLMAuthorConfig:
+    """The settings with the one model that there is filled in.
+
+    Args:
+      author: what to write.
+      model: name of the model.
+
+    Raises:
+      UserError: the settings name another model.
+    """
+    given = {"model": author.model}
+    given |= {f"{stage}.model": getattr(author, stage).model for stage in STAGES}
+    for field, name in given.items():
+        if name not in (*UNNAMED, model):
+            raise UserError(
+                f"author.{field}: {name!r}; the local back end has one model, {model!r}, for all "
+                "stages; leave the field empty"
+            )
+    stages = {stage: dataclasses.replace(getattr(author, stage), model="") for stage in STAGES}
+    return dataclasses.replace(author, model=model, **stages)
+
+
 def author_with_model(
     config: ml_collections.ConfigDict, author: LLMAuthorConfig, workdir: pathlib.Path
 ) -> dict[str, Any]:
@@ -157,9 +225,12 @@ def author_with_model(
     Returns:
       The content of corpus.json.
     """
+    from ppt_jax.authoring.backends.local import LocalBackend
     from ppt_jax.authoring.llm.author import author_with_llm, summary_lines
 
     with open_backend(backend_settings(config), workdir) as (backend, ledger):
+        if isinstance(backend, LocalBackend):
+            author = named(author, backend.model)
         kept: int | None = None
         try:
             summary = author_with_llm(author, backend, workdir)

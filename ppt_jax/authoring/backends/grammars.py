@@ -48,12 +48,7 @@ class Grammars:
     """
 
     def __init__(self, tokenizer_json: str, vocab_size: int, end_tokens: Sequence[int]) -> None:
-        try:
-            import llguidance
-        except ImportError as error:
-            raise UserError(
-                "writing under a schema needs the llguidance package: pip install 'ppt_jax[llm]'"
-            ) from error
+        llguidance = find_llguidance()
         if not end_tokens:
             raise UserError("the tokenizer names no token that ends an answer (eos_token)")
         try:
@@ -147,6 +142,21 @@ class SchemaGuide:
         if ended:
             self.finish[row], self.errors[row] = "stop", ""
         return ended or self._counts[row] >= plan.limit
+
+
+def find_llguidance() -> Any:
+    """The llguidance package.
+
+    Raises:
+      UserError: it is missing.
+    """
+    try:
+        import llguidance
+    except ImportError as error:
+        raise UserError(
+            "writing under a schema needs the llguidance package: pip install 'ppt_jax[llm]'"
+        ) from error
+    return llguidance
 
 
 def _token_ids(tokenizer_json: str) -> list[int]:

@@ -70,6 +70,9 @@ class LocalBackend:
       journal: answers of earlier runs, and where new ones go.
       ledger: the budget.
 
+    Attributes:
+      model: the name that requests must give.
+
     Raises:
       UserError: llguidance is missing, or the tokenizer cannot be used.
     """
@@ -77,7 +80,7 @@ class LocalBackend:
     def __init__(
         self, writer: Writer, *, journal: Journal | None = None, ledger: Ledger | None = None
     ) -> None:
-        self.name = f"local:{writer.name}"
+        self.name, self.model = f"local:{writer.name}", writer.name
         self.journal, self.ledger = journal, ledger or Ledger(journal=journal)
         self._writer = writer
         self._grammars = Grammars(writer.tokenizer_json, writer.vocab_size, writer.end_tokens)
