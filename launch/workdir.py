@@ -160,13 +160,14 @@ class Workdir:
         author = {} if self.foreign_input() else self.config.get("author") or {}
         folder = {"author": "scenarios", "label": "labels"}.get(stage)
         if folder and "shards" in author:
-            count = author["shards"]
-            names += [
-                str(self.path / folder / f"{field[: -len('_size')]}-{at:05d}-of-{count:05d}.jsonl")
-                for field, size in author.items()
-                if field.endswith("_size") and size
-                for at in range(count)
-            ]
+            for field, size in author.items():
+                if field.endswith("_size") and size:
+                    count = min(author["shards"], size)  # no shard is empty
+                    split = field[: -len("_size")]
+                    names += [
+                        str(self.path / folder / f"{split}-{at:05d}-of-{count:05d}.jsonl")
+                        for at in range(count)
+                    ]
         return next((name for name in names if not pathlib.Path(name).exists()), "")
 
     def run(self, stage: str, work: Callable[[], None]) -> bool:

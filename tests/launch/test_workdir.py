@@ -110,6 +110,26 @@ def test_a_finished_stage_whose_files_are_gone_is_run_again(tmp_path: pathlib.Pa
     assert shard.exists()
 
 
+def test_fewer_scenarios_than_shards_are_no_loss(tmp_path: pathlib.Path) -> None:
+    config = json.loads(json.dumps(CONFIG)) | {"author": {"train_size": 1, "shards": 4}}
+    folder = Workdir(str(tmp_path), config)
+
+    def work() -> None:
+        (tmp_path / "scenarios").mkdir()
+        (tmp_path / "scenarios" / "train-00000-of-00001.jsonl").write_text("")
+        (tmp_path / "corpus.json").write_text("{}")
+
+    assert folder.run("author", work)
+    assert not folder.run("author", work)
+
+
+def test_a_failed_stage_lets_go_of_its_folder(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UserError) as held, Workdir(str(tmp_path), CONFIG):
+        raise UserError("no")
+    Workdir(str(tmp_path), CONFIG).close()  # though the error still holds the folder's frame
+    assert held.value.args == ("no",)
+
+
 def test_a_damaged_stage_record_is_named(tmp_path: pathlib.Path) -> None:
     (tmp_path / "stages").mkdir()
     (tmp_path / "stages" / "author.json").write_text("{}")
