@@ -81,6 +81,19 @@ def percentile_interval(draws_R: np.ndarray, level: float = 0.95) -> tuple[float
     return float(low), float(high)
 
 
+def percentile_intervals(draws_RM: np.ndarray, level: float = 0.95) -> list[tuple[float, float]]:
+    """`percentile_interval` of every column."""
+    draws = np.asarray(draws_RM, dtype=np.float64)
+    whole_M = ~np.isnan(draws).any(0) & (len(draws) > 0)
+    out = np.full((draws.shape[1], 2), np.nan)
+    if whole_M.any():
+        levels = [(1 - level) / 2, (1 + level) / 2]
+        out[whole_M] = np.quantile(draws[:, whole_M], levels, axis=0).T
+    for m in np.flatnonzero(~whole_M):
+        out[m] = percentile_interval(draws[:, m], level)
+    return [(low, high) for low, high in out.tolist()]
+
+
 def bca_interval(
     value: float, draws_R: np.ndarray, jackknife_C: np.ndarray, level: float = 0.95
 ) -> tuple[float, float]:

@@ -49,7 +49,7 @@ def _minimise(
         jac=True,
         method="L-BFGS-B",
         bounds=list(zip(low, high)),
-        options={"maxiter": 1000, "maxfun": 2000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 30},
+        options={"maxiter": 1000, "maxfun": 2000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 20},
     )
     near = 1e-6 * (high - low)
     return found.x, bool(np.any((found.x <= low + near) | (found.x >= high - near)))
@@ -67,13 +67,17 @@ def scale_bias_loss(
     size = logp_NK.shape[-1]
     scales = len(x) - (size - 1)
     z_NK = x[:scales] * logp_NK + np.concatenate([[0.0], x[scales:]])
-    log_NK = scipy.special.log_softmax(z_NK, axis=-1)
+    z_NK -= z_NK.max(-1, keepdims=True)
+    e_NK = np.exp(z_NK)
+    total_N1 = e_NK.sum(-1, keepdims=True)
     w_N1 = (weight_N / weight_N.sum())[:, None]
-    slope_NK = w_N1 * (np.exp(log_NK) * q_NK.sum(-1, keepdims=True) - q_NK)
+    mass_NK = w_N1 * q_NK
+    mass_N1 = mass_NK.sum(-1, keepdims=True)
+    slope_NK = e_NK * (mass_N1 / total_N1) - mass_NK
     per_scale_K = (slope_NK * logp_NK).sum(0)
     per_scale = per_scale_K if scales == size else per_scale_K.sum(keepdims=True)
     slope = np.concatenate([per_scale, slope_NK.sum(0)[1:]])
-    return float(-(w_N1 * q_NK * log_NK).sum()), slope
+    return float((mass_N1 * np.log(total_N1)).sum() - (mass_NK * z_NK).sum()), slope
 
 
 def fit_scale_bias(

@@ -16,7 +16,7 @@ import numpy as np
 
 from ppt_jax.evaluation import choices, intervals
 from ppt_jax.evaluation.answers import METRICS, Answers, Targets
-from ppt_jax.evaluation.intervals import percentile_interval
+from ppt_jax.evaluation.intervals import percentile_intervals
 from ppt_jax.evaluation.items import KINDS
 from ppt_jax.evaluation.results import ALL, Row, row
 
@@ -46,14 +46,15 @@ class Resampling:
     seed: int
     pairs: tuple[tuple[str, str], ...]
 
-    def interval(self, draws_R: np.ndarray) -> dict[str, float | str | None]:
-        """Fields of a row: percentile interval and standard error of the replicates."""
-        known = draws_R[~np.isnan(draws_R)]
-        if not len(known):
-            return {}
-        low, high = percentile_interval(draws_R, self.level)
-        stderr = float(np.std(known, ddof=1)) if len(known) > 1 else None
-        return {"ci_low": low, "ci_high": high, "stderr": stderr, "ci_method": CI_METHOD}
+    def intervals(self, draws_RM: np.ndarray) -> list[dict[str, float | str | None]]:
+        """Fields of M rows: percentile interval and standard error of the replicates."""
+        out: list[dict[str, float | str | None]] = []
+        for draws_R, (low, high) in zip(draws_RM.T, percentile_intervals(draws_RM, self.level)):
+            known = draws_R[~np.isnan(draws_R)]
+            stderr = float(np.std(known, ddof=1)) if len(known) > 1 else None
+            one = {"ci_low": low, "ci_high": high, "stderr": stderr, "ci_method": CI_METHOD}
+            out.append(one if len(known) else {})
+        return out
 
 
 @functools.lru_cache(maxsize=8)
@@ -164,6 +165,7 @@ class _Scored:
             with np.errstate(invalid="ignore", divide="ignore"):
                 means_RM = draws_RM[:, :-1] / draws_RM[:, -1:]  # NaN in a replicate without asks
             floor = self._floor(metric.name, use_N)
+            intervals_M = self.plan.intervals(means_RM)
             for column, name in enumerate(self.answers):
                 value = float(x_nM[:, column].mean()) if n else math.nan
                 one = self._row(
@@ -173,7 +175,7 @@ class _Scored:
                     use_N,
                     floor=floor,
                     higher_is_better=metric.higher_is_better,
-                    **self.plan.interval(means_RM[:, column]),
+                    **intervals_M[column],
                 )
                 rows.append(one)
                 self.draws[name, metric.name] = means_RM[:, column]
@@ -210,20 +212,20 @@ class _Scored:
             place = self.cluster_N[use_N]
             sums = np.stack([np.bincount(place, m, minlength=clusters) for m in moments], 1)
             value = float(_pearson(sums.sum(0, keepdims=True))[0])
-            interval = plan.interval(_pearson(plan.weights_RC @ sums))
+            interval = plan.intervals(_pearson(plan.weights_RC @ sums)[:, None])[0]
         return self._row(name, "pearson_means", value, use_N, higher_is_better=True, **interval)
 
     def differences(self) -> list[Row]:
         """Differences of means on the same asks, with intervals from the same replicates."""
         out: list[Row] = []
         for a, b in self.plan.pairs:
-            for metric in PAIRED_METRICS:
-                if (a, metric) not in self.values or (b, metric) not in self.values:
-                    continue
+            known = [x for x in PAIRED_METRICS if {(a, x), (b, x)} <= self.values.keys()]
+            if not known:
+                continue
+            gaps_RM = np.stack([self.draws[a, x] - self.draws[b, x] for x in known], axis=1)
+            ends = percentile_intervals(gaps_RM, self.plan.level)
+            for metric, (low, high) in zip(known, ends):
                 row_a, row_b = self.values[a, metric], self.values[b, metric]
-                low, high = percentile_interval(
-                    self.draws[a, metric] - self.draws[b, metric], self.plan.level
-                )
                 if row_a["n_clusters"] < 2:
                     low = high = math.nan
                 out.append(

@@ -112,3 +112,13 @@ def test_sign_flip_agrees_with_enumeration_and_scipy() -> None:
         (x,), np.mean, permutation_type="samples", n_resamples=4999, rng=rng
     ).pvalue
     assert own == pytest.approx(other, abs=0.04)
+
+
+def test_columns_of_replicates_have_the_intervals_of_each() -> None:
+    draws = np.random.default_rng(0).normal(size=(50, 4))
+    draws[3:9, 1], draws[:, 2] = np.nan, np.nan
+    found = intervals.percentile_intervals(draws, 0.9)
+    alone = [intervals.percentile_interval(column, 0.9) for column in draws.T]
+    np.testing.assert_array_equal(found, alone)
+    assert np.isnan(found[2]).all()
+    assert found[0][0] < found[0][1]
