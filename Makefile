@@ -15,8 +15,8 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.1
 quickstart: setup
 	$(BIN)/python -m launch.pipeline --config=configs/quickstart.py --workdir=$(WORKDIR)
 
-test: setup
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+test: setup  # a worker has a core for itself, so BLAS gets no threads of its own
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

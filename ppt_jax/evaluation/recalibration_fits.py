@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.optimize
 import scipy.special
+import threadpoolctl
 
 from ppt_jax.evaluation import scores
 from ppt_jax.evaluation.recalibration import (
@@ -41,16 +42,20 @@ def _minimise(
     high: np.ndarray,
     *data: np.ndarray,
 ) -> tuple[np.ndarray, bool]:
-    """Minimum within bounds by L-BFGS-B on the exact gradient, and whether a bound stopped it."""
-    found = scipy.optimize.minimize(
-        loss,
-        np.asarray(start, np.float64),
-        args=data,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=list(zip(low, high)),
-        options={"maxiter": 1000, "maxfun": 2000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 20},
-    )
+    """Minimum within bounds by L-BFGS-B on the exact gradient, and whether a bound stopped it.
+
+    Its matrices are tiny: threads of BLAS that wait for one another cost more than all the work.
+    """
+    with threadpoolctl.threadpool_limits(1, "blas"):
+        found = scipy.optimize.minimize(
+            loss,
+            np.asarray(start, np.float64),
+            args=data,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=list(zip(low, high)),
+            options={"maxiter": 1000, "maxfun": 2000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 20},
+        )
     near = 1e-6 * (high - low)
     return found.x, bool(np.any((found.x <= low + near) | (found.x >= high - near)))
 
