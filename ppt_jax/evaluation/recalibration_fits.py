@@ -32,6 +32,7 @@ from ppt_jax.evaluation.recalibration import (
 BOUNDS = (0.05, 20.0)  # of temperatures, scales and slopes
 BIAS_BOUND = 20.0  # of biases and intercepts, in nats
 SHIFT_BOUND = 50.0  # of shifts, in answers
+_RESTARTS = 20  # at most, of a search that still gains
 _PIT_GRID = np.linspace(0, 1, 401)
 
 
@@ -44,20 +45,29 @@ def _minimise(
 ) -> tuple[np.ndarray, bool]:
     """Minimum within bounds by L-BFGS-B on the exact gradient, and whether a bound stopped it.
 
-    Its matrices are tiny: threads of BLAS that wait for one another cost more than all the work.
+    Where parameters are nearly exchangeable its line search gives up early; begun again from there,
+    without the memory that misled it, it goes on. Its matrices are tiny: threads of BLAS that wait
+    for one another cost more than all the work.
     """
+    options = {"maxiter": 1000, "maxfun": 2000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 20}
     with threadpoolctl.threadpool_limits(1, "blas"):
-        found = scipy.optimize.minimize(
-            loss,
-            np.asarray(start, np.float64),
-            args=data,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=list(zip(low, high)),
-            options={"maxiter": 1000, "maxfun": 2000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 20},
-        )
+        x, value = np.asarray(start, np.float64), np.inf
+        for _ in range(_RESTARTS):
+            found = scipy.optimize.minimize(
+                loss,
+                x,
+                args=data,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=list(zip(low, high)),
+                options=options,
+            )
+            x, gain = found.x, value - found.fun
+            value = found.fun
+            if gain <= 1e-10:
+                break
     near = 1e-6 * (high - low)
-    return found.x, bool(np.any((found.x <= low + near) | (found.x >= high - near)))
+    return x, bool(np.any((x <= low + near) | (x >= high - near)))
 
 
 def scale_bias_loss(
@@ -154,7 +164,7 @@ def fit_shifted_temperature(
 
 
 def fit_uniform_mix(logp_NK: np.ndarray, q_NK: np.ndarray, weight_N: np.ndarray) -> UniformMix:
-    """Share of the uniform distribution that minimises the cross-entropy (convex, bisection).
+    """Share of the uniform distribution that minimises the cross-entropy, which is convex in it.
 
     A share of 0 is no bound that hides a better one, so only a share of 1 counts as at the bound.
     """

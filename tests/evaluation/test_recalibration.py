@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -79,6 +80,31 @@ def test_beta_curve_that_would_fall_stops_at_its_bound() -> None:
     found = fits.fit_logit_curve(conf, 1 - y, w, platt=False)
     assert found.at_bound
     assert min(found.a, found.b) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_other_search_finds_a_better_beta_curve(seed: int) -> None:
+    """Confidences close together or near 1 make its three parameters nearly exchangeable."""
+    rng = RNG(seed + 100)
+    size = (45, 300, 2000)[seed % 3]
+    narrow = rng.normal(0.5, 0.02, size), rng.beta(30, 2, size), rng.beta(3, 1, size)
+    conf = np.clip(narrow[seed // 4], 1e-6, 1 - 1e-6)
+    y, w = (rng.random(size) < (0.4 if seed % 2 else conf)).astype(float), np.ones(size)
+    found = fits.fit_logit_curve(conf, y, w, platt=False)
+    value, _ = fits.event_loss(np.array([found.a, found.b, found.m]), conf, y, w)
+    others = [
+        scipy.optimize.minimize(
+            fits.event_loss,
+            start,
+            args=(conf, y, w),
+            jac=True,
+            method="SLSQP",
+            bounds=[(0, 20), (0, 20), (-20, 20)],
+            options={"ftol": 1e-16, "maxiter": 2000},
+        ).fun
+        for start in ([1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [found.a, found.b, found.m])
+    ]
+    assert value <= min(others) + 1e-8
 
 
 def test_isotonic_matches_scikit_learn() -> None:

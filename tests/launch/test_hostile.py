@@ -36,7 +36,7 @@ from tests.launch.hostile_documents import (
     sound,
 )
 
-SECONDS = 1.0  # of a processor, for one document or program
+SECONDS = 20.0  # of a processor: no clock, but what explodes takes minutes (docs/safety.md has times)
 MEMORY_KB = 3 << 20  # of address space that the import of all programs has
 FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "exec")
 _armed: dict[int, list[str]] = {}  # by thread: what happened while nothing should
@@ -223,7 +223,7 @@ def test_programs_are_refused_by_name_and_neighbours_kept(
     begun = time.process_time()
     with nothing_executed():
         count, rejects = import_programs(programs, tmp_path / "out")
-    assert time.process_time() - begun < 10 * SECONDS
+    assert time.process_time() - begun < 3 * SECONDS
     assert count == len(GOOD_PROGRAMS)
     refused = {pathlib.Path(row["file"]).name: row for row in rejects}
     assert len(refused) == len(rejects) == len(PROGRAMS)
