@@ -36,7 +36,7 @@ from tests.launch.hostile_documents import (
     sound,
 )
 
-SECONDS = 20.0  # of a processor: no clock, but what explodes takes minutes (docs/safety.md has times)
+SECONDS = 20.0  # of a processor: what explodes takes minutes; docs/safety.md has the times
 MEMORY_KB = 3 << 20  # of address space that the import of all programs has
 FORBIDDEN = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "exec")
 _armed: dict[int, list[str]] = {}  # by thread: what happened while nothing should
