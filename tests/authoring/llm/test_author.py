@@ -7,7 +7,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -224,9 +223,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_answers_are_rejects_and_nothing_else(name: str, tmp_path: pathlib.Path) -> None:
     config = dataclasses.replace(CONFIG, train_size=1, validation_size=0, shards=1, attempts=1)
-    start = time.process_time()
     page = author_with_llm(config, Hostile(HOSTILE[name]), tmp_path, silent=True)
-    assert time.process_time() - start < 4.0
     assert page["rejects"]["total"] == 1
     assert not (tmp_path / "hacked").exists()
     (path,) = (tmp_path / "rejects").iterdir()
