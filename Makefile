@@ -15,8 +15,12 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.1
 quickstart: setup
 	$(BIN)/python -m launch.pipeline --config=configs/quickstart.py --workdir=$(WORKDIR)
 
-test: setup  # a worker has a core for itself, so BLAS gets no threads of its own
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+# A worker has a core for itself, so BLAS gets no threads of its own. Most of the tests' time is
+# compilation, hence the quick compiler; `make test JAX_DISABLE_MOST_OPTIMIZATIONS=0` has the full one.
+test: export OPENBLAS_NUM_THREADS = 1
+test: export JAX_DISABLE_MOST_OPTIMIZATIONS ?= 1
+test: setup
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

@@ -73,7 +73,7 @@ def test_seeing_vs_doing(seed: int) -> None:
 def _check_records(scenario: Scenario, chosen: np.ndarray, success: np.ndarray) -> None:
     """P(y | do(x)) averages over all cases, P(y | x) over those that the chooser picks."""
     skin, story = _remedy(scenario), scenario.story
-    grid, weights = share_grid(sentence(story, "the rest being"))
+    grid, weights = share_grid(sentence(story, " ones among "))
     kinds = np.stack([grid, 1 - grid], axis=1)
     picked = [kinds * chosen, kinds * (1 - chosen)]
     seen = [(part @ success[row]) / part.sum(axis=1) for row, part in enumerate(picked)]

@@ -1,6 +1,7 @@
 """Every motif: builds, agrees with its story, stores a true world, and is calibrated."""
 
 import functools
+import re
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ MOTIFS = tuple(
 )
 CONFIG = AuthorConfig(asides=(0, 2), told=("full", "verbal", "implicit"))
 SEEDS = 20
+SLIP = re.compile(r"[,;:.] ?[,;.]|[ (][,;.)]|  |\b(?!in\b|one\b)([A-Za-z]+) \1\b|\ban? [,;.)]")
 CALIBRATED = 60
 
 
@@ -37,6 +39,8 @@ def test_text_and_program_agree_on_every_seed(name: str) -> None:
         assert check_truth(scenario) == []
         assert parse_scenario(to_dict(scenario)) == scenario
         assert 25 <= len(scenario.story.split()) <= 250
+        for text in (scenario.story, *(ask.text for ask in scenario.ask)):
+            assert not SLIP.search(text), text
         assert len(scenario.ask) >= 2
 
 

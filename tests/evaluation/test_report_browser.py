@@ -45,7 +45,7 @@ def visit(
         *(f"--window-size={width},900", f"--log-net-log={log}", *more, "--dump-dom"),
         page.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stderr[-2000:]
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     text = log.read_text()

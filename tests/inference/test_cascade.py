@@ -18,6 +18,8 @@ from ppt_jax.scenario.document import Scenario
 from scripts.label_families import FAMILIES
 from tests.inference.corpus import ask, node, scenario
 
+pytestmark = pytest.mark.slow
+
 LABEL = SoftLabel(
     ask_id="q1",
     kind="value",

@@ -94,7 +94,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(tmp_path: pathlib.
     run_label_job(tmp_path / "in", tmp_path / "whole", CONFIG)
     out = tmp_path / "killed"
     process = start(tmp_path / "in", out)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(out.glob("state/train-*.json")) and time.monotonic() < deadline:
         assert process.poll() is None or process.returncode == 0
         time.sleep(0.005)

@@ -18,6 +18,8 @@ from ppt_jax.inference.routes import ask_arrays, prepare
 from ppt_jax.scenario.document import Scenario, parse_scenario
 from tests.inference.corpus import ask, node, random_document, scenario, true_asks, worked_example
 
+pytestmark = pytest.mark.slow
+
 WEIGHTED = ("table", "numpyro")
 
 

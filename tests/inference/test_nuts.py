@@ -19,6 +19,8 @@ from ppt_jax.inference.signature import structure_of
 from ppt_jax.scenario.document import Scenario
 from tests.inference.corpus import ask, node, scenario
 
+pytestmark = pytest.mark.slow
+
 DRAWS = 500
 CONFIG = LabelConfig()
 

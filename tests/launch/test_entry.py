@@ -12,7 +12,7 @@ QUICKSTART = "--config=configs/quickstart.py"
 
 def launch(stage: str, *flags: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", f"launch.{stage}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=800)
 
 
 @pytest.mark.parametrize(

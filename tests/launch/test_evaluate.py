@@ -22,7 +22,7 @@ READOUTS = "trie,letters,likelihood,sampling,verbalised"
 
 def run(*flags: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=400)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=800)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from ppt_jax.inference.job import run_label_job
 from ppt_jax.inference.labels import LabelConfig
 from tests.inference.corpus import ask, document, node, write_shard
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 SHARDS = 5
 
@@ -73,7 +75,7 @@ def start(
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, error = process.communicate(timeout=240)
+    out, error = process.communicate(timeout=800)
     assert "Traceback" not in error, error
     return process.returncode, out, error
 

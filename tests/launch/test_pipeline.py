@@ -33,7 +33,7 @@ def pipeline(workdir: pathlib.Path, **changes: object) -> subprocess.CompletedPr
     flags = [f"--config.{name}={value}" for name, value in settings.items()]
     command = [sys.executable, "-m", "launch.pipeline", "--config=configs/quickstart.py"]
     command += [f"--workdir={workdir}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=800)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from ppt_jax.errors import UserError
 from ppt_jax.models.shapes import SHAPES, published
 from tests.launch.test_pipeline import ROOT
 
+pytestmark = pytest.mark.slow
+
 DEVICES = {
     "llama3_8b_lora": 8,
     "llama3_8b_full": 8,
@@ -34,7 +36,7 @@ def plan(*flags: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=800,
     )
 
 

@@ -48,7 +48,7 @@ def run(module: str, workdir: pathlib.Path, *more: str, **settings: object):
     flags = [f"--config.{name}={value}" for name, value in settings.items()]
     command = [sys.executable, "-m", module, "--config=tests/launch/from_source.py"]
     command += [f"--workdir={workdir}", *more, *flags]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=800)
 
 
 @pytest.mark.slow

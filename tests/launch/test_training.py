@@ -79,7 +79,7 @@ def two_processes(
 def finished(both: list[subprocess.Popen[str]]) -> list[tuple[str, str]]:
     """What both have printed, read at the same time: neither waits for a full pipe."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda one: one.communicate(timeout=240), both))
+        return list(pool.map(lambda one: one.communicate(timeout=800), both))
 
 
 def losses(workdir: pathlib.Path) -> list[float]:
@@ -97,7 +97,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=800,
         )
         assert done.returncode == 0, done.stderr
     return workdir
@@ -114,7 +114,7 @@ def alone(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> p
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     return workdir
@@ -129,7 +129,7 @@ def test_two_processes_train_like_one_stop_together_and_go_on_alone(
     # one of two processes is told to stop: both save the same step and say how to go on
     metrics = workdir / "train" / "metrics.jsonl"
     with two_processes(workdir, train__steps=6) as both:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 800
         while time.monotonic() < deadline and (not metrics.exists() or not losses(workdir)):
             time.sleep(0.05)
             assert all(one.poll() is None for one in both), finished(both)
@@ -154,7 +154,7 @@ def test_two_processes_train_like_one_stop_together_and_go_on_alone(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
     )
     assert refused.returncode == 2, refused.stderr
     assert "hardware.processes: 2 in the checkpoints, 1 now" in refused.stderr
@@ -164,7 +164,7 @@ def test_two_processes_train_like_one_stop_together_and_go_on_alone(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
     )
     assert accepted.returncode == 0, accepted.stderr
     np.testing.assert_allclose(losses(longer), losses(alone), rtol=1e-4)

@@ -203,7 +203,7 @@ def test_every_device_reads_its_own_slices(tmp_path):
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=800,
     )
     assert run.returncode == 0, run.stderr
     before, after = stored(GOLDEN / "qwen3"), stored(tmp_path / "out")

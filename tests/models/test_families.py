@@ -15,6 +15,8 @@ from ppt_jax.models.exchange import load_params, read_config
 from ppt_jax.models.families import FAMILIES, config_from_hf, hf_from_config
 from ppt_jax.models.rotary import RopeScaling, frequencies
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
 FAR = 9000  # position of the first token in the far logits, see scripts/make_golden_models.py

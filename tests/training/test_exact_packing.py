@@ -18,6 +18,8 @@ from ppt_jax.models.decoder import DecoderConfig, init_params, make_apply
 from ppt_jax.training.objectives.soft_label import soft_label
 from tests.data import examples
 
+pytestmark = pytest.mark.slow
+
 FULL = PackConfig(rows=2, tokens=1000, nodes=640, edges=1400, asks=8, mode="full")
 
 

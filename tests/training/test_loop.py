@@ -20,6 +20,8 @@ from ppt_jax.training.optimizer import OptimizerConfig
 from tests.models.packed import MAX_ANSWERS
 from tests.training.problem import MODEL, STOP_SV, Batches, BatchIterator, batch_of
 
+pytestmark = pytest.mark.slow
+
 FAST = OptimizerConfig(learning_rate=1e-2, warmup_steps=2)
 CONFIG = TrainConfig(
     steps=12,

@@ -33,6 +33,8 @@ from ppt_jax.training.state import init_frozen, init_state, state_shardings
 from ppt_jax.training.step import make_step
 from tests.training.problem import MODEL, OBJECTIVE, batch_of
 
+pytestmark = pytest.mark.slow
+
 CONFIG = OptimizerConfig(learning_rate=1e-2, warmup_steps=2, clip_norm=0.5)
 
 
@@ -259,7 +261,7 @@ def on_eight():
     )
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=400
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=800
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.split("REPORT")[1])

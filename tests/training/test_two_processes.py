@@ -36,7 +36,7 @@ def together(folder, phase):
     ]
     try:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            shown = list(pool.map(lambda one: one.communicate(timeout=400), both))
+            shown = list(pool.map(lambda one: one.communicate(timeout=800), both))
         return [one.returncode for one in both], shown
     finally:
         for one in both:

@@ -139,7 +139,7 @@ def _cases_seen_and_done(s: Sketch[Remedy]) -> None:
 def _records_seen_and_done(s: Sketch[Remedy]) -> None:
     """Records of a chooser who looks at the kind: what they say about a draw of lots."""
     k = s.skin
-    subject = f"the share of {k.hard} ones among {k.cases}, the rest being {k.easy},"
+    subject = f"the share of {k.hard} (not {k.easy}) ones among {k.cases}"
     tell_share(s, "hard_share", subject)
     hard, easy, decides = _choice(s)
     chances, law = _outcomes(s)

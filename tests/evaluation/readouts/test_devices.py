@@ -35,7 +35,7 @@ def test_four_devices_answer_like_one() -> None:
         text=True,
         cwd=ROOT,
         env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        timeout=300,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found, likely, texts = json.loads(done.stdout.splitlines()[-1])
