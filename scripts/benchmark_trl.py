@@ -2,8 +2,9 @@ r"""Asks trained per second here and in TRL's SFTTrainer, full and with adapters
 
 The same stories and asks, the same Llama shape and start weights, AdamW, float32. TRL trains one
 padded row an ask on the label's most probable answer (it has no soft labels); here prefix trees
-train whole distributions. Also times a plain matmul on both sides, and writing and reading the
-model and a checkpoint.
+train whole distributions. Both sides take turns `--turns` times, since other work on the machine
+comes and goes; the rows are medians, and the ratio is that of the two halves of a round. Also times
+a plain matmul on both sides, and writing and reading the model and a checkpoint.
 
   python -m scripts.benchmark_trl --torch_python=PATH/TO/python      # with torch and trl
 """
@@ -16,7 +17,7 @@ import pathlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -49,7 +50,8 @@ TORCH = flags.DEFINE_string("torch_python", None, "A Python with torch, transfor
 WIDTH = flags.DEFINE_integer("model_width", 384, "Width of the decoder.")
 DEPTH = flags.DEFINE_integer("model_layers", 6, "Layers of the decoder.")
 RANK = flags.DEFINE_integer("rank", 16, "Rank of the adapters.")
-STEPS = flags.DEFINE_integer("steps", 6, "Timed steps on either side.")
+STEPS = flags.DEFINE_integer("steps", 6, "Timed steps on either side, in each round.")
+ROUNDS = flags.DEFINE_integer("turns", 3, "How often either side is timed.", lower_bound=1)
 BATCH = flags.DEFINE_integer("asks_a_batch", 16, "Rows of TRL's batches.")
 
 
@@ -63,7 +65,10 @@ def matmul_gflops(size: int = 1024, times: int = 20) -> float:
     return times * 2 * size**3 / (time.perf_counter() - start) / 1e9
 
 
-def ours(model: DecoderConfig, params: Any, compiler: Compiler, records: Any) -> dict[str, float]:
+def ours(
+    model: DecoderConfig, params: Any, compiler: Compiler, records: Any
+) -> Callable[[], dict[str, float]]:
+    """A compiled step that has run twice; what is returned times it over some batches."""
     shape = PackConfig(rows=4, tokens=1024, max_stop_nodes=2)
     trees = compiler.trees(records)
     config = balanced_shapes(trees, shape)
@@ -76,26 +81,28 @@ def ours(model: DecoderConfig, params: Any, compiler: Compiler, records: Any) ->
     shardings = state_shardings(model, optimizer, mesh)
     step = make_step(make_apply(model), objective, optimizer, shardings, mesh)
     batches = iter(packed_batches(units, config, StreamConfig(), pad=compiler.pad))
-    asks = tokens = 0
-    flops = 0.0
-    start = 0.0
-    for number in range(STEPS.value + 2):
-        if number == 2:
-            start = time.perf_counter()
+
+    def advance() -> dict[str, Any]:
+        nonlocal state
         batch = next(batches)
         state, metrics = step(state, put_batch(batch, mesh), frozen)
         jax.block_until_ready(metrics)
-        if number >= 2:
-            work = batch_work(batch)
-            asks += int((batch["ask_weight_BA"] > 0).sum())
-            tokens += work.tokens
-            flops += step_flops(model, work)
-    seconds = time.perf_counter() - start
-    return {
-        "asks_per_second": asks / seconds,
-        "tokens_per_second": tokens / seconds,
-        "gflops": flops / seconds / 1e9,
-    }
+        return batch
+
+    def measure() -> dict[str, float]:
+        start = time.perf_counter()
+        seen = [advance() for _ in range(STEPS.value)]
+        seconds = time.perf_counter() - start
+        work = [batch_work(batch) for batch in seen]
+        return {
+            "asks": sum(int((batch["ask_weight_BA"] > 0).sum()) for batch in seen) / seconds,
+            "tokens": sum(one.tokens for one in work) / seconds,
+            "gflops": sum(step_flops(model, one) for one in work) / seconds / 1e9,
+        }
+
+    for _ in range(2):
+        advance()
+    return measure
 
 
 def theirs(folder: pathlib.Path, rows: pathlib.Path, rank: int) -> dict[str, float]:
@@ -111,6 +118,24 @@ def theirs(folder: pathlib.Path, rows: pathlib.Path, rank: int) -> dict[str, flo
     if done.returncode:
         raise SystemExit(f"the TRL worker failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def columns(rounds: list[dict[str, float]]) -> str:
+    """Medians of the rounds, as the cells of a row."""
+    asks, tokens, matmul = (
+        float(np.median([one[name] for one in rounds])) for name in ("asks", "tokens", "matmul")
+    )
+    if "gflops" not in rounds[0]:
+        return f"| {asks:.1f} | {tokens:,.0f} | | of {matmul:.0f} |"
+    gflops = float(np.median([one["gflops"] for one in rounds]))
+    share = float(np.median([one["gflops"] / one["matmul"] for one in rounds]))
+    return f"| {asks:.1f} | {tokens:,.0f} | {gflops:.1f} | {share:.0%} of {matmul:.0f} |"
+
+
+def times(here: list[dict[str, float]], there: list[dict[str, float]], name: str) -> str:
+    """Median and range of the ratio within a round."""
+    ratios = [ours[name] / theirs[name] for ours, theirs in zip(here, there, strict=True)]
+    return f"| {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def single_rows(records: Any, tokenizer: Any) -> list[dict[str, str]]:
@@ -189,24 +214,16 @@ def main(_: Sequence[str]) -> None:
         print("| --- | ---: | ---: | ---: | ---: |")
         for name, decoder, rank in (("full", model, 0), ("LoRA", adapted, RANK.value)):
             start_params = with_adapters(params, decoder, jax.random.key(1)) if rank else params
-            peak = matmul_gflops()
-            here = ours(decoder, start_params, compiler, records)
-            print(
-                f"| {name}, ppt_jax prefix trees | {here['asks_per_second']:.1f} "
-                f"| {here['tokens_per_second']:,.0f} | {here['gflops']:.1f} "
-                f"| {here['gflops'] / peak:.0%} of {peak:.0f} |"
-            )
-            if TORCH.value is None:
-                continue
-            there = theirs(out, rows, rank)
-            print(
-                f"| {name}, TRL SFTTrainer | {there['asks_per_second']:.1f} "
-                f"| {there['tokens_per_second']:,.0f} | | of {there['matmul_gflops']:.0f} |"
-            )
-            print(
-                f"| times | {here['asks_per_second'] / there['asks_per_second']:.1f} "
-                f"| {here['tokens_per_second'] / there['tokens_per_second']:.2f} | | |"
-            )
+            measure = ours(decoder, start_params, compiler, records)
+            here, there = [], []
+            for _round in range(ROUNDS.value):
+                here.append({"matmul": matmul_gflops()} | measure())
+                if TORCH.value is not None:
+                    there.append(theirs(out, rows, rank))
+            print(f"| {name}, ppt_jax prefix trees {columns(here)}")
+            if there:
+                print(f"| {name}, TRL SFTTrainer {columns(there)}")
+                print(f"| times {times(here, there, 'asks')} {times(here, there, 'tokens')} | | |")
         if TORCH.value is None:
             print("\nTRL was not run: give --torch_python")
         print(f"\nexport {4 * count_parameters(params) / wrote / 1e9:.2f} GB/s of float32", end="")

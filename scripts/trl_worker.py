@@ -82,9 +82,9 @@ def main(arguments: list[str]) -> None:
     print(
         json.dumps(
             {
-                "asks_per_second": asks / seconds,
-                "tokens_per_second": asks * sum(lengths) / len(lengths) / seconds,
-                "matmul_gflops": rate / 1e9,
+                "asks": asks / seconds,
+                "tokens": asks * sum(lengths) / len(lengths) / seconds,
+                "matmul": rate / 1e9,
                 "torch": torch.__version__,
             }
         )
