@@ -379,9 +379,17 @@ class _Run:
     def _trace(self, steps: int, ended: bool = False) -> None:
         """Starts or ends the trace that was asked for, `steps` steps after this process began."""
         first, count = self._config.profile_first, self._config.profile_steps
-        if count and steps == first and not ended:
-            jax.profiler.start_trace(self._profile)
-        elif count and (steps == first + count or (ended and first < steps < first + count)):
+        begins = count > 0 and steps == first and not ended
+        ends = count > 0 and (steps == first + count or (ended and first < steps < first + count))
+        if begins or ends:
+            # A checkpoint that is being written has been seen to stop for ever in the moment in
+            # which tracing of Python's calls ended: none is under way then, and none is traced.
+            self._store.wait()
+        if begins:
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0
+            jax.profiler.start_trace(self._profile, profiler_options=options)
+        elif ends:
             jax.profiler.stop_trace()
 
     def _read(self, step: int, metrics: Any, work: Work, bar: Progress) -> None:
