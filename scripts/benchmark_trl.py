@@ -3,7 +3,7 @@ r"""Asks trained per second here and in TRL's SFTTrainer, full and with adapters
 The same stories and asks, the same Llama shape and start weights, AdamW, float32. TRL trains one
 padded row an ask on the label's most probable answer (it has no soft labels); here prefix trees
 train whole distributions. Both sides take turns `--turns` times, since other work on the machine
-comes and goes; the rows are medians, and the ratio is that of the two halves of a round. Also times
+comes and goes; the rows are medians, and the ratio is that of the two halves of a turn. Also times
 a plain matmul on both sides, and writing and reading the model and a checkpoint.
 
   python -m scripts.benchmark_trl --torch_python=PATH/TO/python      # with torch and trl
@@ -50,8 +50,8 @@ TORCH = flags.DEFINE_string("torch_python", None, "A Python with torch, transfor
 WIDTH = flags.DEFINE_integer("model_width", 384, "Width of the decoder.")
 DEPTH = flags.DEFINE_integer("model_layers", 6, "Layers of the decoder.")
 RANK = flags.DEFINE_integer("rank", 16, "Rank of the adapters.")
-STEPS = flags.DEFINE_integer("steps", 6, "Timed steps on either side, in each round.")
-ROUNDS = flags.DEFINE_integer("turns", 3, "How often either side is timed.", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", 6, "Timed steps on either side, in each turn.")
+TURNS = flags.DEFINE_integer("turns", 3, "How often either side is timed.", lower_bound=1)
 BATCH = flags.DEFINE_integer("asks_a_batch", 16, "Rows of TRL's batches.")
 
 
@@ -120,20 +120,20 @@ def theirs(folder: pathlib.Path, rows: pathlib.Path, rank: int) -> dict[str, flo
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def columns(rounds: list[dict[str, float]]) -> str:
-    """Medians of the rounds, as the cells of a row."""
+def columns(turns: list[dict[str, float]]) -> str:
+    """Medians of the turns, as the cells of a row."""
     asks, tokens, matmul = (
-        float(np.median([one[name] for one in rounds])) for name in ("asks", "tokens", "matmul")
+        float(np.median([one[name] for one in turns])) for name in ("asks", "tokens", "matmul")
     )
-    if "gflops" not in rounds[0]:
+    if "gflops" not in turns[0]:
         return f"| {asks:.1f} | {tokens:,.0f} | | of {matmul:.0f} |"
-    gflops = float(np.median([one["gflops"] for one in rounds]))
-    share = float(np.median([one["gflops"] / one["matmul"] for one in rounds]))
+    gflops = float(np.median([one["gflops"] for one in turns]))
+    share = float(np.median([one["gflops"] / one["matmul"] for one in turns]))
     return f"| {asks:.1f} | {tokens:,.0f} | {gflops:.1f} | {share:.0%} of {matmul:.0f} |"
 
 
 def times(here: list[dict[str, float]], there: list[dict[str, float]], name: str) -> str:
-    """Median and range of the ratio within a round."""
+    """Median and range of the ratio within a turn."""
     ratios = [ours[name] / theirs[name] for ours, theirs in zip(here, there, strict=True)]
     return f"| {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
@@ -216,7 +216,7 @@ def main(_: Sequence[str]) -> None:
             start_params = with_adapters(params, decoder, jax.random.key(1)) if rank else params
             measure = ours(decoder, start_params, compiler, records)
             here, there = [], []
-            for _round in range(ROUNDS.value):
+            for _turn in range(TURNS.value):
                 here.append({"matmul": matmul_gflops()} | measure())
                 if TORCH.value is not None:
                     there.append(theirs(out, rows, rank))

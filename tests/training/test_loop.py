@@ -328,8 +328,18 @@ def test_training_works_outside_the_main_thread(tmp_path):
     assert results[0].finished
 
 
-def test_a_trace_of_some_steps_is_written(tmp_path):
+def test_a_trace_of_some_steps_is_written(tmp_path, monkeypatch):
+    """The checkpoint of step 3 is on disk when the trace ends there: both at once hung a run."""
+    written = []
+    stop = jax.profiler.stop_trace
+
+    def stop_trace():
+        written.append(sorted(path.name for path in (tmp_path / "checkpoints" / "ppt").iterdir()))
+        stop()
+
+    monkeypatch.setattr(jax.profiler, "stop_trace", stop_trace)
     config = dataclasses.replace(CONFIG, lm_steps=0, steps=4, profile_first=1, profile_steps=2)
     go(tmp_path, config, validation=None)
+    assert written == [["3"]]
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))
     assert "profile" not in (tmp_path / "checkpoints" / "train.json").read_text()
