@@ -382,8 +382,7 @@ class _Run:
         begins = count > 0 and steps == first and not ended
         ends = count > 0 and (steps == first + count or (ended and first < steps < first + count))
         if begins or ends:
-            # A checkpoint that is being written has been seen to stop for ever in the moment in
-            # which tracing of Python's calls ended: none is under way then, and none is traced.
+            # The end of tracing Python's calls once hung a checkpoint that was being written.
             self._store.wait()
         if begins:
             options = jax.profiler.ProfileOptions()
